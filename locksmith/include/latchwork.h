@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* All of Latchwork but <latchwork/errno.h>. */
+#ifndef LATCHWORK_H
+#define LATCHWORK_H
+
+#include <latchwork/base.h>
+#include <latchwork/blocking.h>
+#include <latchwork/cancel.h>
+#include <latchwork/channel.h>
+#include <latchwork/condition.h>
+#include <latchwork/event.h>
+#include <latchwork/futex.h>
+#include <latchwork/group.h>
+#include <latchwork/io.h>
+#include <latchwork/lock.h>
+#include <latchwork/mutex.h>
+#include <latchwork/runtime.h>
+#include <latchwork/scope.h>
+#include <latchwork/semaphore.h>
+#include <latchwork/signal.h>
+#include <latchwork/task.h>
+#include <latchwork/time.h>
+#include <latchwork/waitable.h>
+
+#endif
