@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Atomic operations, with the memory order in the name, and what the simulator needs to know of them.
+ *
+ * They work on plain integer and pointer lvalues (the words in public structs are plain fields of
+ * one-member structs, so that C++ can read the headers).  Whoever shares a field accesses it only
+ * through these.  LW_POINT() stands before each operation of the lock-free cores: in the simulation
+ * build a task or a virtual thread may be switched there; elsewhere it is nothing.
+ *
+ * The asymmetric fence is a store-load fence whose cost lies on the rare side: lw_asym_light() on the
+ * frequent side is a compiler barrier, lw_asym_heavy() on the rare side is membarrier(2), which
+ * executes a full fence on every running thread of the process.  Where membarrier is missing, and
+ * under TSan and in the simulator, both are sequentially consistent fences. */
+#ifndef LW_RUNTIME_ATOMIC_H
+#define LW_RUNTIME_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifndef LW_POINT
+#define LW_POINT() ((void)0)
+#endif
+
+#define lw_load_rlx(p) (LW_POINT(), __atomic_load_n((p), __ATOMIC_RELAXED))
+#define lw_load_acq(p) (LW_POINT(), __atomic_load_n((p), __ATOMIC_ACQUIRE))
+#define lw_load_sc(p) (LW_POINT(), __atomic_load_n((p), __ATOMIC_SEQ_CST))
+#define lw_store_rlx(p, v) (LW_POINT(), __atomic_store_n((p), (v), __ATOMIC_RELAXED))
+#define lw_store_rel(p, v) (LW_POINT(), __atomic_store_n((p), (v), __ATOMIC_RELEASE))
+#define lw_store_sc(p, v) (LW_POINT(), __atomic_store_n((p), (v), __ATOMIC_SEQ_CST))
+#define lw_swap_acq(p, v) (LW_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE))
+#define lw_swap_acq_rel(p, v) (LW_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
+#define lw_swap_sc(p, v) (LW_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define lw_add_rlx(p, v) (LW_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#define lw_add_acq_rel(p, v) (LW_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
+#define lw_add_sc(p, v) (LW_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define lw_sub_acq_rel(p, v) (LW_POINT(), __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL))
+#define lw_or_acq_rel(p, v) (LW_POINT(), __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL))
+#define lw_and_acq_rel(p, v) (LW_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL))
+#define lw_and_rel(p, v) (LW_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_RELEASE))
+
+/* Strong compare-and-swap; on failure *e is what was there (read relaxed, or acquire where named). */
+#define lw_cas_rlx(p, e, v)                                                                        \
+    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+#define lw_cas_acq(p, e, v)                                                                        \
+    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+#define lw_cas_rel(p, e, v)                                                                        \
+    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+#define lw_cas_acq_rel(p, e, v)                                                                    \
+    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+#define lw_cas_sc(p, e, v)                                                                         \
+    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+
+#define lw_likely(truth) __builtin_expect(!!(truth), 1)
+#define lw_unlikely(truth) __builtin_expect(!!(truth), 0)
+#define LW_NOINLINE __attribute__((noinline))
+#define LW_INLINE static inline __attribute__((always_inline))
+
+/* Set at load time: membarrier(2) is not to be had, so the light side must fence as well. */
+extern bool lw_asym_symmetric;
+void lw_asym_heavy(void);
+
+LW_INLINE void lw_asym_light(void)
+{
+    if (lw_unlikely(lw_asym_symmetric))
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    else
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* One round of a spin: pause, and every thousandth time let another thread have the CPU. */
+void lw_spin(unsigned *rounds);
+
+#ifndef LW_AWAIT
+#define LW_AWAIT(truth)                                                                            \
+    do {                                                                                           \
+        for (unsigned rounds_ = 0; !(truth);)                                                      \
+            lw_spin(&rounds_);                                                                     \
+    } while (0)
+#endif
+
+/* A guard: one bit of an object's word that is held for a few instructions.  Nothing may be called
+ * under it that waits, switches, allocates, or is the user's.  Returns the word with the bit set. */
+LW_INLINE uint64_t lw_guard_take(uint64_t *word, uint64_t bit)
+{
+    uint64_t seen = lw_load_rlx(word);
+    unsigned rounds = 0;
+
+    for (;;) {
+        if (lw_unlikely(seen & bit)) {
+            lw_spin(&rounds);
+            seen = lw_load_rlx(word);
+        } else if (lw_likely(lw_cas_acq(word, &seen, seen | bit))) {
+            return seen | bit;
+        }
+    }
+}
+
+LW_INLINE void lw_guard_drop(uint64_t *word, uint64_t bit)
+{
+    (void)lw_and_rel(word, ~bit);
+}
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* The system calls of Linux behind the table of os.h. */
+#include "runtime/os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define NS_PER_SEC INT64_C(1000000000)
+
+static int64_t read_clock(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * NS_PER_SEC + t.tv_nsec;
+}
+
+static int64_t sys_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+static int64_t sys_now_coarse(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+static void sys_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline / NS_PER_SEC), .tv_nsec = (long)(deadline % NS_PER_SEC)};
+
+    /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time.  EINTR, EAGAIN, ETIMEDOUT: the caller looks. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                  deadline == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+static void sys_futex_wake(uint32_t *word, int count)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
+}
+
+static int sys_membarrier(int command)
+{
+    return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+static void sys_yield(void)
+{
+    (void)sched_yield();
+}
+
+static int sys_epoll_wait(int epoll, struct epoll_event *events, int events_max, int64_t timeout)
+{
+    static bool no_pwait2; /* before Linux 5.11, and under qemu-user; written once, to true */
+    int count;
+
+    if (!__atomic_load_n(&no_pwait2, __ATOMIC_RELAXED)) {
+        struct timespec t = {.tv_sec = (time_t)(timeout / NS_PER_SEC), .tv_nsec = (long)(timeout % NS_PER_SEC)};
+
+        count = (int)syscall(SYS_epoll_pwait2, epoll, events, events_max, timeout < 0 ? NULL : &t, NULL, 0);
+        if (count >= 0)
+            return count;
+        if (errno != ENOSYS)
+            return -errno;
+        __atomic_store_n(&no_pwait2, true, __ATOMIC_RELAXED);
+    }
+    int64_t milliseconds = (timeout + 999999) / 1000000;
+    if (milliseconds > 3600000)
+        milliseconds = 3600000; /* the caller looks at the clock and comes back */
+    count = epoll_wait(epoll, events, events_max, timeout < 0 ? -1 : (int)milliseconds);
+    return count >= 0 ? count : -errno;
+}
+
+static int sys_eventfd(unsigned value, int flags)
+{
+    return eventfd(value, flags);
+}
+
+static int sys_fcntl(int fd, int command, int arg)
+{
+    return fcntl(fd, command, arg);
+}
+
+static int sys_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    return accept4(fd, address, size, flags);
+}
+
+static int sys_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    return connect(fd, address, size);
+}
+
+static int sys_bind(int fd, const struct sockaddr *address, socklen_t size)
+{
+    return bind(fd, address, size);
+}
+
+static int sys_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                           struct addrinfo **found)
+{
+    return getaddrinfo(host, service, hints, found);
+}
+
+static int sys_thread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *arg)
+{
+    return pthread_create(thread, attributes, start, arg);
+}
+
+struct lw_sys lw_sys = {
+    .calloc = calloc,
+    .free = free,
+    .mmap = mmap,
+    .munmap = munmap,
+    .mprotect = mprotect,
+    .madvise = madvise,
+    .now = sys_now,
+    .now_coarse = sys_now_coarse,
+    .futex_wait = sys_futex_wait,
+    .futex_wake = sys_futex_wake,
+    .thread_create = sys_thread_create,
+    .membarrier = sys_membarrier,
+    .yield = sys_yield,
+    .epoll_create1 = epoll_create1,
+    .epoll_ctl = epoll_ctl,
+    .epoll_wait = sys_epoll_wait,
+    .eventfd = sys_eventfd,
+    .close = close,
+    .fcntl = sys_fcntl,
+    .read = read,
+    .write = write,
+    .readv = readv,
+    .writev = writev,
+    .recv = recv,
+    .send = send,
+    .recvmsg = recvmsg,
+    .sendmsg = sendmsg,
+    .accept4 = sys_accept4,
+    .connect = sys_connect,
+    .socket = socket,
+    .bind = sys_bind,
+    .listen = listen,
+    .setsockopt = setsockopt,
+    .getsockopt = getsockopt,
+    .getaddrinfo = sys_getaddrinfo,
+};
+
+char lw_thread_state(int tid)
+{
+    char path[64], text[512];
+    FILE *file;
+    char state = 0;
+
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fgets(text, sizeof text, file) != NULL) {
+        const char *end = strrchr(text, ')'); /* the name may hold anything, also brackets */
+
+        if (end != NULL && end[1] == ' ')
+            state = end[2];
+    }
+    (void)fclose(file);
+    return state;
+}
+
+/* cgroup v2: quota and period of this group and of each above it; the smallest share counts. */
+static unsigned cgroup_cpus(unsigned cpus)
+{
+    char path[4200], group[4096] = "", text[64];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    if (file == NULL)
+        return cpus;
+    while (fgets(path, sizeof path, file) != NULL)
+        if (strncmp(path, "0::", 3) == 0)
+            (void)snprintf(group, sizeof group, "%.*s", (int)strcspn(path + 3, "\n"), path + 3);
+    (void)fclose(file);
+
+    for (;;) {
+        long long quota, period;
+
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+        file = fopen(path, "re");
+        if (file != NULL) {
+            if (fgets(text, sizeof text, file) != NULL && sscanf(text, "%lld %lld", &quota, &period) == 2 &&
+                quota > 0 && period > 0) {
+                unsigned share = (unsigned)((quota + period - 1) / period);
+
+                if (share < cpus)
+                    cpus = share;
+            }
+            (void)fclose(file);
+        }
+        char *slash = strrchr(group, '/');
+        if (slash == NULL)
+            break;
+        *slash = '\0';
+    }
+    return cpus > 0 ? cpus : 1;
+}
+
+unsigned lw_usable_cpus(void)
+{
+    int places = 1024;
+
+    for (; places <= 1024 * 64; places *= 2) {
+        cpu_set_t *set = CPU_ALLOC((size_t)places);
+        size_t size = CPU_ALLOC_SIZE((size_t)places);
+
+        if (set == NULL)
+            break;
+        if (sched_getaffinity(0, size, set) == 0) {
+            int count = CPU_COUNT_S(size, set);
+
+            CPU_FREE(set);
+            return cgroup_cpus(count > 0 ? (unsigned)count : 1);
+        }
+        CPU_FREE(set); /* EINVAL: the kernel knows more CPUs than fit */
+    }
+    return 1;
+}

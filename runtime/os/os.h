@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library needs of the operating system: one table, so that the simulator can stand in for it
+ * and a test can make the n-th call of one kind fail.  Nothing else in the library makes a system call
+ * or allocates.  The functions have the contract of the libc function of the same name, unless said. */
+#ifndef LW_RUNTIME_OS_H
+#define LW_RUNTIME_OS_H
+
+#include <netdb.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+struct lw_sys {
+    void *(*calloc)(size_t count, size_t size);
+    void (*free)(void *memory);
+    void *(*mmap)(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+    int (*munmap)(void *at, size_t size);
+    int (*mprotect)(void *at, size_t size, int protection);
+    int (*madvise)(void *at, size_t size, int advice);
+
+    int64_t (*now)(void);                  /* CLOCK_MONOTONIC in nanoseconds */
+    int64_t (*now_coarse)(void);           /* the same, cheap, some milliseconds behind */
+    /* Wait while *word is `expected`, until `deadline` (INT64_MAX: for ever), or woken, or for no
+     * reason: the caller looks again.  wake: at most `count` waiters. */
+    void (*futex_wait)(uint32_t *word, uint32_t expected, int64_t deadline);
+    void (*futex_wake)(uint32_t *word, int count);
+    int (*thread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *arg);
+    int (*membarrier)(int command);        /* 0 or negative */
+    void (*yield)(void);
+
+    int (*epoll_create1)(int flags);
+    int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
+    /* timeout in nanoseconds: negative for ever, 0 just look.  A count or a negative errno value. */
+    int (*epoll_wait)(int epoll, struct epoll_event *events, int events_max, int64_t timeout);
+    int (*eventfd)(unsigned value, int flags);
+    int (*close)(int fd);
+    int (*fcntl)(int fd, int command, int arg);
+    ssize_t (*read)(int fd, void *buffer, size_t size);
+    ssize_t (*write)(int fd, const void *buffer, size_t size);
+    ssize_t (*readv)(int fd, const struct iovec *parts, int count);
+    ssize_t (*writev)(int fd, const struct iovec *parts, int count);
+    ssize_t (*recv)(int fd, void *buffer, size_t size, int flags);
+    ssize_t (*send)(int fd, const void *buffer, size_t size, int flags);
+    ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+    ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    int (*accept4)(int fd, struct sockaddr *address, socklen_t *size, int flags);
+    int (*connect)(int fd, const struct sockaddr *address, socklen_t size);
+    int (*socket)(int domain, int type, int protocol);
+    int (*bind)(int fd, const struct sockaddr *address, socklen_t size);
+    int (*listen)(int fd, int backlog);
+    int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t size);
+    int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *size);
+    int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found);
+};
+
+extern struct lw_sys lw_sys;
+
+/* The CPUs this process may really use: affinity, cpuset and cgroup quota along the whole path; >= 1. */
+unsigned lw_usable_cpus(void);
+
+/* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot be told. */
+char lw_thread_state(int tid);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Readiness of descriptors, one poller per worker: an epoll instance (edge-triggered) and an eventfd
+ * that ends its sleep.  The records of descriptors and the calls on them are in io.c. */
+#ifndef LW_RUNTIME_POLLER_H
+#define LW_RUNTIME_POLLER_H
+
+#include <stdint.h>
+
+#include "runtime/atomic.h"
+
+struct lw_poller {
+    int epoll;
+    int doorbell;        /* eventfd, registered edge-triggered, never read */
+    uint32_t registered; /* descriptors registered here since the start; 0: polling is useless */
+    uint32_t polling;    /* someone is in lw_poller_poll(0) on it */
+};
+
+/* -ENOMEM, -EMFILE, ... */
+int lw_poller_init(struct lw_poller *poller);
+void lw_poller_fini(struct lw_poller *poller);
+
+/* Wait for events at most `timeout` ns (negative: for ever; 0: just look) and make the tasks that waited
+ * for them ready.  How many events there were.  The owner may sleep; others pass 0.  Never fails: what
+ * epoll_wait cannot do counts as no events. */
+int lw_poller_poll(struct lw_poller *poller, int64_t timeout);
+
+/* End the owner's sleep, or its next one.  Any thread. */
+void lw_poller_ring(struct lw_poller *poller);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* The record of a task or of a guest (a plain thread that uses the library).
+ *
+ * Records are type-stable: two arrays, hot (64 bytes each) and cold (256 bytes each), lie at fixed
+ * places in one reserved range of addresses, slot by slot, and are never unmapped.  So anybody may
+ * look at any slot at any time, and a pointer to a record never dangles: what has to be checked is
+ * whether it still is the same life of the slot (the generation), or the same wait (the sequence).
+ * A spawn touches only the hot line; a task that never ran never touched its cold lines.
+ *
+ *     id   = generation:32 << 24 | slot:24        0: nobody.  A slot whose generation would wrap is retired
+ *     ctl  = generation:32 | requests:8 | fresh:8 | flags:16
+ *     wait = sequence:56 | state:8                sequence grows by one with each wait, over all lives
+ *
+ * Who writes what.  sp: lw_switch (release) and who dequeued the task.  ctl: by compare-and-swap that
+ * compares the generation, but for the spawner, who owns the slot.  wait: see wait.h.  next: who holds
+ * the task in a queue.  All else: the spawner before the task is queued, then the task; what others
+ * read of it (line 1 to 3) is accessed with relaxed atomics and is meaningful only while the wait word
+ * says that the task is in that wait. */
+#ifndef LW_RUNTIME_RECORD_H
+#define LW_RUNTIME_RECORD_H
+
+#include <stddef.h>
+
+#include <latchwork/group.h>
+#include <latchwork/task.h>
+
+#include "runtime/atomic.h"
+#include "runtime/check.h"
+
+#define LW_SLOT_BITS 24
+#define LW_SLOTS_MAX (UINT32_C(1) << LW_SLOT_BITS)
+
+/* Flags of ctl. */
+enum {
+    LW_LIVE = 1,       /* between spawn and the end of fn */
+    LW_DONE = 2,       /* fn has ended; status is there; set by the task's last access to the record */
+    LW_JOINER = 4,     /* someone waits in lw_join(): peer says who, and in which wait */
+    LW_DETACHED = 8,   /* the record goes with the task */
+    LW_FORCE = 16,     /* a force request is there (locksmith) */
+    LW_CTL_FRESH_SHIFT = 16,    /* cancels not yet delivered, saturating */
+    LW_CTL_REQUESTS_SHIFT = 24, /* cancels in all, less the withdrawn, saturating */
+    LW_CTL_COUNT_MAX = 255,
+};
+
+#define LW_CTL_FRESH_MASK (UINT64_C(255) << LW_CTL_FRESH_SHIFT)
+#define LW_CTL_REQUESTS_MASK (UINT64_C(255) << LW_CTL_REQUESTS_SHIFT)
+#define LW_CTL_GENERATION(ctl) ((uint32_t)((ctl) >> 32))
+
+/* The word `place`: where the task lives; constant from its first run to its end, but for ENROLLED. */
+enum {
+    LW_PLACE_CLASS_SHIFT = 48,   /* 5 bits: class of its stack */
+    LW_PLACE_RUNTIME_SHIFT = 53, /* 6 bits: number of its runtime */
+    LW_PLACE_FLAG_SHIFT = 59,
+};
+#define LW_PLACE_STACK UINT64_C(0x0000ffffffffffff)      /* top of its stack; 0: it never ran */
+#define LW_PLACE_GUEST (UINT64_C(1) << 59)               /* a plain thread */
+#define LW_PLACE_CHILD (UINT64_C(1) << 60)               /* of a group */
+#define LW_PLACE_ENROLLED (UINT64_C(1) << 61)            /* is in the group's list of members */
+#define LW_PLACE_OPTIONS (UINT64_C(1) << 62)             /* name, data, priority in cold are of this life */
+
+struct lw_record {
+    void *sp;               /* saved stack pointer; 0: on a CPU, or never ran.  Offset 0 is known to debuggers */
+    uint64_t ctl;
+    struct lw_record *next; /* in a queue, or in a batch of woken ones */
+    union {
+        lw_fn *fn;
+        intptr_t status;    /* once DONE */
+    };
+    void *arg;
+    uint64_t place;
+    uint64_t site;          /* spawn call site:48 | the group's epoch at spawn:16 */
+    union {
+        struct lw_group *group;  /* of a child */
+        uint64_t peer;           /* who joins: slot:24 << 40 | sequence of its wait:40 */
+    };
+};
+
+struct lw_node {            /* in the circular queue of what is waited for; NULL links: in none */
+    struct lw_node *next, *prev;
+};
+
+struct lw_hold {            /* locks.md: lock address | mode:3; site:48 | class:3 | units:13 */
+    uint64_t lock;
+    uint64_t site;
+};
+
+enum { LW_HOLDS_INLINE = 3 };
+
+struct lw_cold {
+    /* line 1: the wait, as others see it */
+    uint64_t wait;
+    uint64_t object;        /* key of what is waited for: compared, never followed */
+    uint64_t owner;         /* of the head waiter only: who owns the object, or a total */
+    struct lw_node node;
+    int64_t deadline;
+    uint32_t since, owner_since; /* coarse milliseconds */
+    const void *site;
+    /* line 2: more of the wait */
+    void *data;             /* where a waker delivers, or what it takes */
+    const char *object_name;
+    uint64_t request;       /* locksmith */
+    uint64_t target;        /* id of the task waited for */
+    uint64_t denied;
+    void *child;            /* heap link of priority queues */
+    void *holds_more;
+    uint32_t ticket;
+    uint8_t kind, mode;     /* enum lw_wait_kind */
+    uint16_t units;
+    /* line 3: what is held; written by the owner only */
+    uint64_t id;
+    uint32_t nheld;
+    uint16_t holds_lost;
+    uint16_t shields;
+    struct lw_hold held[LW_HOLDS_INLINE];
+    /* line 4: timer, group, options */
+    struct lw_cold *timer_next, **timer_prev;
+    int64_t timer_when;     /* LW_TIMER_NONE: not linked */
+    uint32_t timer_home;    /* 1 + worker whose guard protects the four; 0: none yet */
+    int16_t priority;
+    uint16_t forces;
+    struct lw_cold *group_next, **group_prev;
+    const char *name;
+    void *user_data;
+};
+
+_Static_assert(sizeof(struct lw_record) == 64, "one cache line");
+_Static_assert(sizeof(struct lw_cold) == 256, "four cache lines");
+_Static_assert(offsetof(struct lw_record, sp) == 0, "known to debuggers and to lw_switch");
+
+/* Both arrays, once reserved (record.c). */
+extern struct lw_record *lw_records;
+extern struct lw_cold *lw_colds;
+
+LW_INLINE uint32_t lw_record_slot(const struct lw_record *record)
+{
+    return (uint32_t)(record - lw_records);
+}
+
+LW_INLINE struct lw_cold *lw_record_cold(const struct lw_record *record)
+{
+    return &lw_colds[record - lw_records];
+}
+
+LW_INLINE struct lw_record *lw_cold_record(const struct lw_cold *cold)
+{
+    return &lw_records[cold - lw_colds];
+}
+
+LW_INLINE uint64_t lw_record_id(const struct lw_record *record)
+{
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+    return (ctl >> 32) << LW_SLOT_BITS | lw_record_slot(record);
+}
+
+/* The record that an id names, in whatever life it is now; NULL if there never was such a slot. */
+struct lw_record *lw_record_of(uint64_t id);
+
+LW_INLINE uint32_t lw_id_generation(uint64_t id)
+{
+    return (uint32_t)(id >> LW_SLOT_BITS);
+}
+
+LW_INLINE bool lw_record_is_guest(const struct lw_record *record)
+{
+    return (lw_load_rlx(&record->place) & LW_PLACE_GUEST) != 0;
+}
+
+LW_INLINE unsigned lw_record_runtime(const struct lw_record *record)
+{
+    return (unsigned)(lw_load_rlx(&record->place) >> LW_PLACE_RUNTIME_SHIFT) & 63u;
+}
+
+/* Free records of one worker (or, under a lock, of all guests). */
+struct lw_record_cache {
+    struct lw_record *head;
+    uint32_t count;
+};
+
+/* A free record, ctl = its new generation and no flags; NULL: no memory, or all slots taken. */
+struct lw_record *lw_record_take_slow(struct lw_record_cache *cache);
+void lw_record_spill(struct lw_record_cache *cache);
+
+enum { LW_RECORD_BATCH = 64, LW_RECORD_CACHE_MAX = 256 };
+
+LW_INLINE struct lw_record *lw_record_take(struct lw_record_cache *cache)
+{
+    struct lw_record *record = cache->head;
+
+    if (lw_unlikely(record == NULL))
+        return lw_record_take_slow(cache);
+    cache->head = record->next;
+    cache->count--;
+    return record;
+}
+
+/* Retire the slot for ever: its generation is used up. */
+void lw_record_retire(struct lw_record *record);
+
+/* Ends this life of the slot: from here on its ids are stale.  The caller owns the record. */
+LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *record)
+{
+    uint32_t generation = LW_CTL_GENERATION(lw_load_rlx(&record->ctl)) + 1;
+
+    lw_store_rel(&record->ctl, (uint64_t)generation << 32); /* [R1] -> CAS on ctl compares it */
+    if (lw_unlikely(generation == UINT32_MAX)) {
+        lw_record_retire(record);
+        return;
+    }
+    record->next = cache->head;
+    cache->head = record;
+    if (lw_unlikely(++cache->count > LW_RECORD_CACHE_MAX))
+        lw_record_spill(cache);
+}
+
+/* Reserve the arrays; -ENOMEM.  Idempotent, any thread. */
+int lw_records_init(void);
+
+/* Give all of a cache to the depot; give memory of wholly free chunks back to the system. */
+void lw_record_drain(struct lw_record_cache *cache);
+size_t lw_record_trim(void);
+
+/* Slots ever used are 0 .. this - 1. */
+uint32_t lw_records_used(void);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* An OS thread as the runtime sees it: one that runs a worker, or a guest (any other thread that uses
+ * the library).  Reached through lw_thread_self(); nothing from before a switch may be used after it. */
+#ifndef LW_RUNTIME_THREAD_H
+#define LW_RUNTIME_THREAD_H
+
+#include "runtime/arch/cpu.h"
+#include "runtime/record.h"
+
+struct lw_worker;
+
+enum { LW_BUDGET = 128 }; /* operations that may wait, until the task lets others run */
+
+struct lw_thread {
+    struct lw_record *current; /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
+    struct lw_worker *worker;  /* NULL: a guest */
+    int32_t budget;
+    uint32_t coarse_ms;        /* milliseconds since load, as of the last look at the clock */
+    void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
+    void *idle_fiber;          /* sanitizers: the context of the idle stack */
+    const void *idle_bottom;
+    size_t idle_bytes;
+    int tid;
+    void *altstack;
+};
+
+extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at load time */
+
+/* The record of the caller.  NULL: a plain thread that has none yet. */
+LW_INLINE struct lw_record *lw_current(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+    return lw_likely(thread != NULL) ? thread->current : NULL;
+}
+
+/* The record of the caller, made now if it is a plain thread's first use.  NULL: no memory. */
+struct lw_record *lw_current_or_attach(void);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker is what others may look into: queues, wheel, poller, counters.  The thread that runs it is a
+ * struct lw_thread.  A runtime is a set of workers and an injection stack. */
+#ifndef LW_RUNTIME_WORKER_H
+#define LW_RUNTIME_WORKER_H
+
+#include <latchwork/runtime.h>
+
+#include "runtime/deque.h"
+#include "runtime/inject.h"
+#include "runtime/poller.h"
+#include "runtime/ring.h"
+#include "runtime/stack.h"
+#include "runtime/thread.h"
+#include "runtime/timer.h"
+
+enum {
+    LW_RUNTIMES_MAX = 64,
+    LW_WORKERS_MAX = 256,      /* per runtime, spares included */
+    LW_CHAIN_MAX = 16,         /* hand-offs in a row through `next` */
+    LW_READY_STREAK_MAX = 64,  /* picks from ready in a row while a fresh one waits */
+    LW_INJECT_EVERY = 61,
+    LW_ATTEND_EVERY = 16,
+};
+
+enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2 };
+
+/* What a thief remembers of a victim. */
+struct lw_sight {
+    uint64_t fresh, ready, dispatches;
+    struct lw_record *next;
+    unsigned long fresh_since, ready_since, next_since;
+};
+
+struct lw_worker {
+    /* the owner's */
+    struct lw_thread *thread;
+    struct lw_runtime *runtime;
+    uint32_t index;             /* in its runtime */
+    uint32_t chain, streak;
+    uint32_t sleep_stage;
+    uint32_t overflowed;        /* the ring was full: yields go through the injection stack until it is empty */
+    bool searching, outside;    /* outside: the last work came from another thread */
+    unsigned long looted_at, age;
+    int64_t attended_at;
+    struct lw_record_cache records;
+    struct lw_stack_cache stacks;
+    struct lw_sight *sights;    /* per worker of the runtime */
+
+    /* written by the owner, read by all */
+    uint64_t dispatches __attribute__((aligned(64)));
+    uint64_t spawned, ended;
+    int64_t polled_at;
+    int64_t quiet_since;        /* tick thread's notes */
+    uint64_t dispatches_seen;
+    uint32_t stuck;             /* the tick thread counts it as stuck in a system call */
+    struct lw_record *next;     /* the task woken last; thieves may take it */
+
+    /* written by all */
+    uint32_t asleep __attribute__((aligned(64)));
+    uint32_t attend;            /* the tick asks the owner to look at clock, poller, injection */
+
+    struct lw_deque fresh __attribute__((aligned(64))); /* never started, spawned here */
+    struct lw_ring ready __attribute__((aligned(64)));  /* woken and yielded */
+    struct lw_wheel wheel __attribute__((aligned(64)));
+    struct lw_poller poller;
+    pthread_t pthread;
+};
+
+enum { LW_RUNTIME_RUNNING, LW_RUNTIME_STOPPING, LW_RUNTIME_LEAVING };
+
+struct lw_helpers;
+
+struct lw_runtime {
+    const char *name;
+    unsigned number;            /* in lw_runtimes */
+    unsigned stack_class;
+    unsigned helpers_max;
+    lw_nsec stop_within;
+    uint32_t state;             /* LW_RUNTIME_x */
+    uint32_t worker_count;      /* grows when spares join */
+    uint32_t worker_goal;       /* as configured */
+    uint32_t threads_alive;
+    uint32_t idle_word;         /* changes when a worker finds nothing while stopping: the stopper's futex */
+    uint64_t guest_spawned, guest_ended;
+    struct lw_helpers *helpers; /* blocking.c */
+    uint64_t survivors;
+
+    uint32_t sleeping __attribute__((aligned(64)));  /* workers asleep */
+    uint32_t searching;         /* workers looking for work, or being woken to look */
+    struct lw_inject inject __attribute__((aligned(64)));
+    struct lw_worker *workers[LW_WORKERS_MAX];
+};
+
+extern struct lw_runtime *lw_runtimes[LW_RUNTIMES_MAX];
+
+/* The runtime of the calling task; of a plain thread: the only one that runs.  NULL: none or several. */
+struct lw_runtime *lw_runtime_here(void);
+
+/* ---- sched.c */
+
+/* Make a task runnable; never fails, sleeps or allocates.  The caller has won its wait (or it is new). */
+void lw_make_ready(struct lw_record *record, bool next);
+/* Many, linked first .. last by next. */
+void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count);
+/* A new one, spawned by this worker's task; joinable ones newest first, detached ones in their turn. */
+void lw_make_fresh(struct lw_worker *worker, struct lw_record *record);
+void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest, struct lw_record *oldest);
+
+/* The next task of this worker's own, or NULL. */
+struct lw_record *lw_pick(struct lw_worker *worker);
+
+/* Leave the running task, which has published its wait; returns when it runs again, maybe elsewhere. */
+void lw_park(void);
+
+/* From the idle stack: run it until some task of this worker goes back to the idle stack. */
+void lw_run_from_idle(struct lw_thread *thread, struct lw_record *record);
+
+/* Clock, due timers, poller, at most every 50 us. */
+void lw_attend(struct lw_worker *worker);
+
+/* ---- worker.c */
+int lw_worker_start(struct lw_runtime *runtime, unsigned index); /* -ENOMEM, -EAGAIN, ... */
+void lw_worker_free(struct lw_worker *worker);
+void lw_wake_a_worker(struct lw_runtime *runtime);
+
+/* After a push that others could help with. */
+LW_INLINE void lw_maybe_wake_a_worker(struct lw_runtime *runtime)
+{
+    if (lw_unlikely(lw_load_rlx(&runtime->sleeping) != 0) && lw_load_rlx(&runtime->searching) == 0)
+        lw_wake_a_worker(runtime);
+}
+
+/* ---- task.c: the end of a task, on its own stack, in lw_task_main */
+void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status);
+struct lw_record *lw_task_new(struct lw_worker *worker, struct lw_runtime *runtime, lw_fn *fn, void *arg,
+                              const lw_task_options *options, const void *site, uint64_t flags, int *err);
+void lw_task_launch(struct lw_worker *worker, struct lw_runtime *runtime, struct lw_record *record, bool detached);
+
+/* ---- group.c: hooks of the end of a child and of its first wait */
+void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int status);
+void lw_group_enroll(struct lw_record *child);
+
+/* ---- tick.c: the thread that watches the workers (and later looks for deadlocks) */
+int lw_tick_start(void);
+void lw_tick_stop(void);
+void lw_tick_awake(void);
+
+/* ---- dump.c */
+void lw_dump_record(int fd, struct lw_record *record);
+
+#endif
