@@ -14,7 +14,7 @@ static void prepare(void)
 }
 
 TestSuite(passes, .init = prepare, .timeout = 10);
-TestSuite(fails, .timeout = 1);
+TestSuite(fails, .timeout = 0.1);
 
 Test(passes, with_the_init_of_its_suite)
 {
