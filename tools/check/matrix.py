@@ -3,11 +3,9 @@
 """The matrix behind tools/test: ways to build and test, and checks, one after the other.
 
 A way is a build directory with its own options, and a run of meson's tests in it. Suites that carry
-a special name are left out where they make no sense:
-
-    heavy   a million of something: not where a tool makes everything several times slower
-    small   few and fast enough for an emulator and for valgrind, which run only these
-    script  drives whole programs of this machine: not under an emulator or valgrind
+the name "heavy" (a million of something) are left out where a tool makes everything several times
+slower. Under valgrind and under an emulator only the suites of the library itself run, and
+LW_TEST_SLOW tells them to do fewer rounds.
 
 A check is one of the scripts beside this file; it counts as one test. The numbers are those of
 Criterion's own tests where a program is a suite of them.
@@ -27,6 +25,7 @@ BUILD_LIMIT = 900   # seconds; a compiler that hangs must not hang us
 
 FULL = ["-Dchecks=full"]
 CLANG = {"CC": "clang", "CXX": "clang++"}
+LIBRARY = ["--suite=runtime", "--suite=primitives", "--no-suite=heavy"]
 GCC = {"CC": "gcc", "CXX": "g++"}
 
 
@@ -57,14 +56,13 @@ WAYS = {
                 ["--no-suite=heavy", "-t5"],
                 {"TSAN_OPTIONS": "halt_on_error=1:handle_segv=0"}),
     "valgrind": Way(GCC, ["--buildtype=debug", *FULL],
-                    ["--suite=small", "--no-suite=script", "-t20", "--wrapper=valgrind -q "
-                     "--trace-children=yes --error-exitcode=99 --leak-check=full "
-                     "--errors-for-leak-kinds=definite"],
-                    directory="gcc-debug"),
+                    [*LIBRARY, "-t10", "--wrapper=valgrind -q --trace-children=yes "
+                     "--error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"],
+                    {"LW_TEST_SLOW": "1"}, directory="gcc-debug"),
     "aarch64": Way({}, ["--buildtype=debugoptimized", "--cross-file=tools/check/aarch64.ini",
                         "-Dtools=false", *FULL],
-                   ["--suite=small", "--suite=cross", "--no-suite=script", "-t10"],
-                   {"LATCHWORK_TEST_SLOWNESS": "10"}),
+                   [*LIBRARY, "--suite=cross", "-t10"],
+                   {"LW_TEST_SLOW": "1", "LATCHWORK_TEST_SLOWNESS": "10"}),
 }
 # Each check, and whether it wants a build directory.
 CHECKS = {"style": False, "includes": False, "headers": False, "exports": True, "install": True,
