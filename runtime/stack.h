@@ -16,6 +16,9 @@
 
 #include "runtime/atomic.h"
 
+/* Below each stack; free in this size, and no probed frame of any CPU steps over it. */
+#define LW_STACK_GUARD_BYTES ((size_t)65536)
+
 enum { LW_STACK_CLASSES = 16, LW_STACK_CACHE_MAX = 64, LW_STACK_PROMISES = 256 };
 
 /* At the very top of each stack slot: `top` points here, the first frame lies below. */
@@ -40,6 +43,11 @@ int lw_stack_class(size_t bytes);
 LW_INLINE size_t lw_stack_bytes(unsigned class)
 {
     return (size_t)16384 << class;
+}
+
+LW_INLINE char *lw_stack_bottom(const struct lw_stack_head *head, unsigned class)
+{
+    return (char *)(uintptr_t)(head + 1) - lw_stack_bytes(class);
 }
 
 /* Take one promise: 0, or -ENOMEM when the system gives no more address space.  cache NULL: a guest. */
@@ -91,8 +99,15 @@ LW_INLINE void lw_stack_give(struct lw_stack_cache *cache, unsigned class, struc
 /* All of a cache to the depot, promises to the process. */
 void lw_stack_drain(struct lw_stack_cache *cache);
 
-/* Give the memory of stacks in the depot back to the system; how many bytes. */
+/* Give the memory of stacks in the depot back to the system; how many bytes that was at most. */
 size_t lw_stack_trim(void);
+
+/* The stack slot that an address lies in.  Async-signal-safe. */
+struct lw_stack_place {
+    char *bottom, *top; /* of the usable part; what lies below bottom is the guard */
+    unsigned class;
+};
+bool lw_stack_find(const void *address, struct lw_stack_place *place);
 
 /* Slots ever carved out of slabs, and stacks now in the depot: for tests and reports. */
 void lw_stack_counts(size_t *carved, size_t *idle);

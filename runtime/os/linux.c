@@ -176,6 +176,19 @@ char lw_thread_state(int tid)
     return state;
 }
 
+unsigned long lw_max_map_count(void)
+{
+    unsigned long count = 65530; /* the kernel's default */
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+
+    if (file != NULL) {
+        if (fscanf(file, "%lu", &count) != 1)
+            count = 65530;
+        (void)fclose(file);
+    }
+    return count;
+}
+
 /* cgroup v2: quota and period of this group and of each above it; the smallest share counts. */
 static unsigned cgroup_cpus(unsigned cpus)
 {

@@ -62,6 +62,9 @@ extern struct lw_sys lw_sys;
 /* The CPUs this process may really use: affinity, cpuset and cgroup quota along the whole path; >= 1. */
 unsigned lw_usable_cpus(void);
 
+/* vm.max_map_count: how many mappings this process may have; a guess when it cannot be told. */
+unsigned long lw_max_map_count(void);
+
 /* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot be told. */
 char lw_thread_state(int tid);
 
