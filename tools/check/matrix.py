@@ -47,7 +47,7 @@ WAYS = {
     "clang-release": Way(CLANG, ["--buildtype=release"]),
     "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL], ["--no-suite=heavy"]),
     "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
-                        "-Db_lundef=false", *FULL],
+                        "-Db_lundef=false", "-Dfuzz=true", *FULL],
                 ["--no-suite=heavy", "-t3"],
                 {"ASAN_OPTIONS": "detect_stack_use_after_return=1:handle_segv=0",
                  "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:handle_segv=0"}),
