@@ -130,6 +130,7 @@ struct lw_sys lw_sys = {
     .futex_wait = sys_futex_wait,
     .futex_wake = sys_futex_wake,
     .thread_create = sys_thread_create,
+    .thread_join = pthread_join,
     .membarrier = sys_membarrier,
     .yield = sys_yield,
     .epoll_create1 = epoll_create1,

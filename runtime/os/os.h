@@ -29,6 +29,7 @@ struct lw_sys {
     void (*futex_wait)(uint32_t *word, uint32_t expected, int64_t deadline);
     void (*futex_wake)(uint32_t *word, int count);
     int (*thread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *arg);
+    int (*thread_join)(pthread_t thread, void **result);
     int (*membarrier)(int command);        /* 0 or negative */
     void (*yield)(void);
 

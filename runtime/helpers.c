@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/* Sets of helper threads.  One per runtime serves lw_blocking() (blocking.c), one serves name
+ * lookups.
+ *
+ * A set makes a thread when a job comes and none is idle, up to its bound; then jobs queue up.
+ * Idle threads are taken newest first and leave when nothing came for a while, so the coldest go.
+ *
+ *     job:   QUEUED -> STARTED -> ENDED     or REFUSED: nobody is going to run it
+ *            QUEUED: its waiter may still leave, and takes it out of the queue.  When a helper
+ *                    takes it out, a job that nobody owns has its wait ended, to go on shielded
+ *            STARTED: the waiter of a job that owns itself may leave it ABANDONED; then the
+ *                    helper drops it
+ *
+ * Invariants, all under the set's guard.
+ * - A job in the queue has a waiter, and some thread that will look at the queue: threads > 0.
+ * - job->waiter is set only while that task or guest is in the wait for this job (or has been ended
+ *   from outside and has not yet been here again).  So a claim never hits another wait.
+ * - threads = idle + working + those on their way between the two.  leaving: no longer in threads.
+ * - After the guard was dropped nobody touches a job that another may let go.
+ *
+ * Threads are joined by each other: who leaves joins the one that left before it, and fini the last
+ * one.  A helper whose task was given up with its runtime is let go; the last of those frees the
+ * set.
+ *
+ * No ordering of its own: jobs and what they carry pass under the guard, or through lw_wake(). */
+#include "runtime/helpers.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "runtime/fork.h"
+#include "runtime/os/os.h"
+#include "runtime/wait.h"
+#include "runtime/worker.h"
+
+#define GUARD UINT64_C(1)
+
+#ifdef LW_TINY
+#define LINGER (2 * LW_MS)
+#else
+#define LINGER (5 * LW_SEC)
+#endif
+
+enum { HELPER_WAITS, HELPER_WORKS, HELPER_LEAVES };
+
+struct helper {          /* on its thread's own stack */
+    struct helper *next; /* in idle */
+    struct lw_job *job;  /* handed over while it was idle */
+    uint32_t word;       /* its futex */
+};
+
+struct lw_helpers {
+    uint64_t guard;
+    struct lw_job *first, *last; /* the queue */
+    struct helper *idle;
+    uint32_t max, threads, working, leaving;
+    uint32_t changed; /* futex of who waits for threads to leave */
+    bool closing, let_go;
+    bool has_left; /* left: to be joined */
+    pthread_t left;
+};
+
+static struct lw_helpers lookups = {.max = LW_LOOKUP_HELPERS};
+static uint32_t runtimes; /* that have a set of their own; the last one's end clears lookups, too */
+
+static bool is_owned(const struct lw_job *job)
+{
+    return job->drop != NULL; /* by itself: a lookup */
+}
+
+/* ---- the queue; under the guard */
+
+static void queue_push(struct lw_helpers *set, struct lw_job *job)
+{
+    job->state = LW_JOB_QUEUED;
+    job->next = NULL;
+    if (set->last != NULL)
+        set->last->next = job;
+    else
+        set->first = job;
+    set->last = job;
+}
+
+static struct lw_job *queue_pop(struct lw_helpers *set)
+{
+    struct lw_job *job = set->first;
+
+    if (job != NULL) {
+        set->first = job->next;
+        if (set->first == NULL)
+            set->last = NULL;
+    }
+    return job;
+}
+
+static void queue_remove(struct lw_helpers *set, struct lw_job *job)
+{
+    struct lw_job *before = NULL;
+
+    if (set->first == job) {
+        (void)queue_pop(set);
+        return;
+    }
+    for (before = set->first; before->next != job; before = before->next)
+        continue;
+    before->next = job->next;
+    if (set->last == job)
+        set->last = before;
+}
+
+/* ---- a helper's life */
+
+/* Take the first job that is still wanted.  *woken: its waiter, to be told that it was started. */
+static struct lw_job *take_queued(struct lw_helpers *set, struct lw_record **woken)
+{
+    struct lw_job *job;
+
+    while ((job = queue_pop(set)) != NULL) {
+        if (is_owned(job))
+            break;
+        *woken = job->waiter;
+        job->waiter = NULL;
+        if (lw_wake_claim(*woken))
+            break;
+        *woken = NULL;
+        job->state = LW_JOB_REFUSED; /* its wait was ended: it is no longer in the queue */
+    }
+    if (job != NULL) {
+        job->state = LW_JOB_STARTED;
+        set->working++;
+    }
+    return job;
+}
+
+/* Wait for a job to be handed over.  NULL: none came for a while, or the set closes; the guard is
+ * held and the caller is to leave. */
+static struct lw_job *idle_wait(struct lw_helpers *set, struct helper *me)
+{
+    lw_nsec until = lw_sys.now() + LINGER;
+    uint32_t word;
+
+    me->word = HELPER_WAITS;
+    me->job = NULL;
+    me->next = set->idle;
+    set->idle = me;
+    lw_guard_drop(&set->guard, GUARD);
+    while ((word = lw_load_rlx(&me->word)) == HELPER_WAITS && lw_sys.now() < until)
+        lw_sys.futex_wait(&me->word, HELPER_WAITS, until);
+
+    lw_guard_take(&set->guard, GUARD);
+    word = lw_load_rlx(&me->word);
+    if (word == HELPER_WORKS) {
+        lw_guard_drop(&set->guard, GUARD);
+        return me->job;
+    }
+    if (word == HELPER_WAITS) { /* nobody took us out */
+        struct helper **link = &set->idle;
+
+        while (*link != me)
+            link = &(*link)->next;
+        *link = me->next;
+        set->threads--;
+        set->leaving++;
+    }
+    return NULL;
+}
+
+/* The next job; NULL: leave, with the guard held, counted in leaving. */
+static struct lw_job *next_job(struct lw_helpers *set, struct helper *me)
+{
+    struct lw_record *woken = NULL;
+    struct lw_job *job;
+
+    lw_guard_take(&set->guard, GUARD);
+    job = take_queued(set, &woken);
+    if (job != NULL) {
+        lw_guard_drop(&set->guard, GUARD);
+        if (woken != NULL)
+            lw_wake(woken, LW_GRANTED, LW_WAKE_TAIL);
+        return job;
+    }
+    if (!set->closing)
+        return idle_wait(set, me);
+    set->threads--;
+    set->leaving++;
+    return NULL;
+}
+
+static void run_job(struct lw_helpers *set, struct lw_job *job)
+{
+    struct lw_record *waiter;
+    bool abandoned;
+
+    job->work(job);
+    lw_guard_take(&set->guard, GUARD);
+    set->working--;
+    abandoned = job->state == LW_JOB_ABANDONED;
+    job->state = LW_JOB_ENDED;
+    waiter = abandoned ? NULL : job->waiter;
+    if (waiter != NULL && !lw_wake_claim(waiter))
+        waiter = NULL; /* ended otherwise: it comes here by itself (or its runtime is gone) */
+    lw_guard_drop(&set->guard, GUARD);
+    if (waiter != NULL)
+        lw_wake(waiter, LW_GRANTED, LW_WAKE_TAIL);
+    if (abandoned)
+        job->drop(job);
+}
+
+/* With the guard held: the end of a helper.  It joins who left before it; not if it was let go. */
+static void leave(struct lw_helpers *set)
+{
+    bool let_go = set->let_go, join = set->has_left && !let_go, last;
+    pthread_t before = set->left;
+
+    set->leaving--;
+    last = let_go && set->threads + set->leaving == 0;
+    if (let_go) {
+        (void)pthread_detach(pthread_self());
+    } else {
+        set->has_left = true;
+        set->left = pthread_self();
+    }
+    (void)lw_add_rlx(&set->changed, 1);
+    lw_guard_drop(&set->guard, GUARD);
+    /* From here on fini may free the set; a wake of what is no futex any more does no harm. */
+    if (last)
+        lw_sys.free(set);
+    else
+        lw_sys.futex_wake(&set->changed, INT32_MAX);
+    if (join)
+        (void)lw_sys.thread_join(before, NULL);
+}
+
+static void *helper_main(void *arg)
+{
+    struct lw_helpers *set = arg;
+    struct helper me = {0};
+    struct lw_job *job;
+
+    (void)pthread_setname_np(pthread_self(), "lw-helper");
+    while ((job = next_job(set, &me)) != NULL)
+        run_job(set, job);
+    leave(set);
+    return NULL;
+}
+
+/* ---- the set */
+
+/* Nobody is left to run what is queued.  Under the guard; wake the batch after it. */
+static void refuse_queued(struct lw_helpers *set, struct lw_wake_batch *batch)
+{
+    struct lw_job *job;
+
+    while ((job = queue_pop(set)) != NULL) {
+        job->state = LW_JOB_REFUSED;
+        if (lw_wake_claim(job->waiter))
+            lw_wake_batch_add(batch, job->waiter);
+    }
+}
+
+/* Make one more thread if there is no idle one and may be more. */
+static void make_helper(struct lw_helpers *set)
+{
+    struct lw_wake_batch refused = {0};
+    pthread_t thread;
+    bool make;
+
+    lw_guard_take(&set->guard, GUARD);
+    make = set->idle == NULL && set->threads < set->max;
+    set->threads += make;
+    lw_guard_drop(&set->guard, GUARD);
+    if (!make || lw_sys.thread_create(&thread, NULL, helper_main, set) == 0)
+        return;
+    lw_guard_take(&set->guard, GUARD);
+    if (--set->threads == 0)
+        refuse_queued(set, &refused); /* they had relied on ours */
+    lw_guard_drop(&set->guard, GUARD);
+    lw_wake_batch_run(&refused, LW_GRANTED);
+}
+
+int lw_helpers_submit(struct lw_helpers *set, struct lw_job *job, struct lw_record *me,
+                      lw_nsec deadline, const void *site, bool *started)
+{
+    struct helper *helper;
+
+    make_helper(set);
+    lw_guard_take(&set->guard, GUARD);
+    helper = set->idle;
+    *started = helper != NULL;
+    if (helper == NULL && set->threads == 0) {
+        lw_guard_drop(&set->guard, GUARD);
+        return -EAGAIN;
+    }
+    if (helper != NULL && !is_owned(job))
+        lw_wait_begin_shielded(me, LW_WAIT_CALL, job, NULL, LW_FOREVER, site);
+    else
+        lw_wait_begin(me, LW_WAIT_CALL, job, NULL, deadline, site);
+    job->waiter = me;
+    if (helper == NULL) {
+        queue_push(set, job);
+        lw_guard_drop(&set->guard, GUARD);
+        return 0;
+    }
+    job->state = LW_JOB_STARTED;
+    set->idle = helper->next;
+    set->working++;
+    helper->job = job;
+    lw_store_rlx(&helper->word, HELPER_WORKS);
+    lw_guard_drop(&set->guard, GUARD);
+    lw_sys.futex_wake(&helper->word, 1); /* it may have looked, worked and left: no harm */
+    return 0;
+}
+
+bool lw_helpers_unqueue(struct lw_helpers *set, struct lw_job *job)
+{
+    bool running;
+
+    lw_guard_take(&set->guard, GUARD);
+    if (job->state == LW_JOB_QUEUED)
+        queue_remove(set, job);
+    running = job->state == LW_JOB_STARTED;
+    if (running)
+        job->state = LW_JOB_ABANDONED;
+    lw_guard_drop(&set->guard, GUARD);
+    return !running;
+}
+
+void lw_helpers_await(struct lw_helpers *set, struct lw_job *job, struct lw_record *me,
+                      const void *site)
+{
+    bool ended;
+
+    lw_guard_take(&set->guard, GUARD);
+    ended = job->state == LW_JOB_ENDED;
+    if (!ended) {
+        lw_wait_begin_shielded(me, LW_WAIT_CALL, job, NULL, LW_FOREVER, site);
+        job->waiter = me;
+    }
+    lw_guard_drop(&set->guard, GUARD);
+    if (!ended)
+        (void)lw_wait_finish_shielded(me);
+}
+
+/* Let idle threads go and wait until they have; of a set that closes, all but those that work. */
+static void retire(struct lw_helpers *set)
+{
+    bool join, done;
+    pthread_t left;
+
+    lw_guard_take(&set->guard, GUARD);
+    for (;;) {
+        struct helper *helper = set->idle;
+        uint32_t seen = set->changed;
+
+        if (helper == NULL && set->leaving == 0 && (!set->closing || set->threads == set->working))
+            break;
+        if (helper != NULL) {
+            set->idle = helper->next;
+            set->threads--;
+            set->leaving++;
+            lw_store_rlx(&helper->word, HELPER_LEAVES);
+        }
+        lw_guard_drop(&set->guard, GUARD);
+        if (helper != NULL)
+            lw_sys.futex_wake(&helper->word, 1);
+        else
+            lw_sys.futex_wait(&set->changed, seen, LW_FOREVER);
+        lw_guard_take(&set->guard, GUARD);
+    }
+    join = set->has_left;
+    left = set->left;
+    set->has_left = false;
+    done = set->closing && set->working == 0;
+    set->let_go = set->closing;
+    lw_guard_drop(&set->guard, GUARD);
+    if (join)
+        (void)lw_sys.thread_join(left, NULL);
+    if (done)
+        lw_sys.free(set);
+}
+
+int lw_helpers_init(struct lw_runtime *runtime)
+{
+    struct lw_helpers *set = lw_sys.calloc(1, sizeof *set);
+
+    if (set == NULL)
+        return -ENOMEM;
+    set->max = runtime->helpers_max != 0 ? runtime->helpers_max : LW_HELPERS_DEFAULT;
+    runtime->helpers = set;
+    (void)lw_add_rlx(&runtimes, 1);
+    return 0;
+}
+
+void lw_helpers_fini(struct lw_runtime *runtime)
+{
+    struct lw_helpers *set = runtime->helpers;
+
+    if (set == NULL)
+        return;
+    runtime->helpers = NULL;
+    lw_guard_take(&set->guard, GUARD);
+    set->closing = true;
+    lw_guard_drop(&set->guard, GUARD);
+    retire(set);
+    if (lw_sub_acq_rel(&runtimes, 1) == 1)
+        retire(&lookups); /* those that hang in a lookup own what they work on, and stay */
+}
+
+/* ---- name lookups */
+
+int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site)
+{
+    struct lw_record *me;
+    enum lw_outcome outcome;
+    bool started;
+    int err;
+
+    if (lw_forked())
+        err = -ECHILD;
+    else if (deadline == LW_NOW)
+        err = -ETIMEDOUT;
+    else
+        err = lw_wait_enter(&me, deadline);
+    if (err == 0)
+        err = lw_deliver_cancel(me);
+    if (err == 0)
+        err = lw_helpers_submit(&lookups, job, me, deadline, site, &started);
+    if (err < 0) {
+        job->drop(job);
+        return err;
+    }
+    outcome = lw_wait_finish(me);
+    if (outcome == LW_GRANTED && job->state == LW_JOB_ENDED)
+        return 0;
+    err = outcome == LW_GRANTED ? -EAGAIN : lw_wait_error(me, outcome);
+    if (lw_helpers_unqueue(&lookups, job))
+        job->drop(job);
+    return err;
+}
