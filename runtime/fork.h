@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-/* The calling process was forked from one that had used the library. */
+/* The calling process was forked from one in which the library had threads of its own. */
 bool lw_forked(void);
 
 /* Watch for forks from now on.  0 or -ENOMEM.  Idempotent, any thread; called by whatever first gives a

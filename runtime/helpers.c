@@ -406,6 +406,11 @@ void lw_helpers_fini(struct lw_runtime *runtime)
         retire(&lookups); /* those that hang in a lookup own what they work on, and stay */
 }
 
+bool lw_helpers_exist(void)
+{
+    return lookups.threads + lookups.leaving != 0;
+}
+
 /* ---- name lookups */
 
 int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site)

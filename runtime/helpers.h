@@ -45,6 +45,9 @@ int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site);
 int lw_helpers_init(struct lw_runtime *runtime);
 void lw_helpers_fini(struct lw_runtime *runtime);
 
+/* There are threads for lookups.  For the child of a fork: takes no guard. */
+bool lw_helpers_exist(void);
+
 /* ---- what lw_blocking() is made of: jobs with drop == NULL, which lie on their waiter's stack */
 
 /* Begin me's wait for the job and hand it to a helper, or queue it.  0, or -EAGAIN: there is no

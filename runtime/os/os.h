@@ -7,6 +7,7 @@
 
 #include <netdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -30,6 +31,9 @@ struct lw_sys {
     void (*futex_wake)(uint32_t *word, int count);
     int (*thread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *arg);
     int (*thread_join)(pthread_t thread, void **result);
+    int (*atfork)(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
+    int (*sigaction)(int number, const struct sigaction *action, struct sigaction *before);
+    int (*sigaltstack)(const stack_t *stack, stack_t *before);
     int (*membarrier)(int command);        /* 0 or negative */
     void (*yield)(void);
 
