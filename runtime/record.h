@@ -8,7 +8,7 @@
  * A spawn touches only the hot line; a task that never ran never touched its cold lines.
  *
  *     id   = generation:32 << 24 | slot:24        0: nobody.  A slot whose generation would wrap is retired
- *     ctl  = generation:32 | requests:8 | fresh:8 | flags:16
+ *     ctl  = generation:32 | cancel requests:8 | fresh ones:8 | flags:16
  *     wait = sequence:56 | state:8                sequence grows by one with each wait, over all lives
  *
  * Who writes what.  sp: lw_switch (release) and who dequeued the task.  ctl: by compare-and-swap that
@@ -32,11 +32,8 @@
 
 /* Flags of ctl. */
 enum {
-    LW_LIVE = 1,       /* between spawn and the end of fn */
-    LW_DONE = 2,       /* fn has ended; status is there; set by the task's last access to the record */
-    LW_JOINER = 4,     /* someone waits in lw_join(): peer says who, and in which wait */
-    LW_DETACHED = 8,   /* the record goes with the task */
-    LW_FORCE = 16,     /* a force request is there (locksmith) */
+    LW_LIVE = 1,       /* from the spawn (a guest: its first use) until the record is given back */
+    LW_FORCE = 2,      /* a force request is there (locksmith) */
     LW_CTL_FRESH_SHIFT = 16,    /* cancels not yet delivered, saturating */
     LW_CTL_REQUESTS_SHIFT = 24, /* cancels in all, less the withdrawn, saturating */
     LW_CTL_COUNT_MAX = 255,
@@ -64,16 +61,21 @@ struct lw_record {
     struct lw_record *next; /* in a queue, or in a batch of woken ones */
     union {
         lw_fn *fn;
-        intptr_t status;    /* once DONE */
+        intptr_t status;    /* once peer says DONE */
     };
     void *arg;
     uint64_t place;
     uint64_t site;          /* spawn call site:48 | the group's epoch at spawn:16 */
     union {
         struct lw_group *group;  /* of a child */
-        uint64_t peer;           /* who joins: slot:24 << 40 | sequence of its wait:40 */
+        uint64_t peer;           /* of all others: who joins, LW_PEER_x in the low two bits */
     };
 };
+
+/* The word `peer`: NONE, with the generation in the upper half, so that a stale joiner's CAS fails |
+ * DONE: fn has ended and status is there, set by the task's last access to its record | DETACHED: the
+ * record goes with the task | JOINER: slot:24 | sequence of its wait:38. */
+enum { LW_PEER_NONE = 0, LW_PEER_DONE = 1, LW_PEER_DETACHED = 2, LW_PEER_JOINER = 3, LW_PEER_TAG = 3 };
 
 struct lw_node {            /* in the circular queue of what is waited for; NULL links: in none */
     struct lw_node *next, *prev;
@@ -196,13 +198,16 @@ LW_INLINE struct lw_record *lw_record_take(struct lw_record_cache *cache)
 /* Retire the slot for ever: its generation is used up. */
 void lw_record_retire(struct lw_record *record);
 
-/* Ends this life of the slot: from here on its ids are stale.  The caller owns the record. */
-LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *record)
+/* The word ctl of the slot's next life, before it is spawned. */
+LW_INLINE uint64_t lw_ctl_next_life(uint64_t ctl)
 {
-    uint32_t generation = LW_CTL_GENERATION(lw_load_rlx(&record->ctl)) + 1;
+    return (uint64_t)(LW_CTL_GENERATION(ctl) + 1) << 32;
+}
 
-    lw_store_rel(&record->ctl, (uint64_t)generation << 32); /* [R1] -> CAS on ctl compares it */
-    if (lw_unlikely(generation == UINT32_MAX)) {
+/* Put back a record whose ctl says already that this life is over. */
+LW_INLINE void lw_record_put(struct lw_record_cache *cache, struct lw_record *record)
+{
+    if (lw_unlikely(LW_CTL_GENERATION(lw_load_rlx(&record->ctl)) == UINT32_MAX)) {
         lw_record_retire(record);
         return;
     }
@@ -214,6 +219,13 @@ LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *r
 
 /* Reserve the arrays; -ENOMEM.  Idempotent, any thread. */
 int lw_records_init(void);
+
+/* Ends this life of the slot: from here on its ids are stale.  The caller owns the record. */
+LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *record)
+{
+    lw_store_rel(&record->ctl, lw_ctl_next_life(lw_load_rlx(&record->ctl))); /* [R1] -> CAS on ctl compares it */
+    lw_record_put(cache, record);
+}
 
 /* Give all of a cache to the depot; give memory of wholly free chunks back to the system. */
 void lw_record_drain(struct lw_record_cache *cache);

@@ -119,8 +119,18 @@ void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *obj
  * object's guard unless the outcome says a waker took it (GRANTED, RETRY). */
 enum lw_outcome lw_wait_finish(struct lw_record *me);
 
-/* As lw_wait_finish, but nothing from outside ends it: neither cancel nor force (a re-acquire). */
+/* The same pair for a wait that neither cancel nor force ends (a re-acquire): both calls, or neither. */
+void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
+                            lw_nsec deadline, const void *site);
 enum lw_outcome lw_wait_finish_shielded(struct lw_record *me);
+
+/* Instead of lw_wait_finish, when nobody can have seen the wait: it is over. */
+LW_INLINE void lw_wait_abort(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+
+    lw_store_rlx(&cold->wait, lw_load_rlx(&cold->wait) & ~(uint64_t)LW_STATE_MASK);
+}
 
 /* The negative errno value for an outcome: 0, -ETIMEDOUT (-EINVAL for a deadline that was a duration),
  * -ECANCELED, -EDEADLK, -EPIPE.  RETRY and OVERTAKE are the caller's. */
@@ -152,6 +162,15 @@ struct lw_wake_batch {
 };
 LW_INLINE void lw_wake_batch_add(struct lw_wake_batch *batch, struct lw_record *record);
 void lw_wake_batch_run(struct lw_wake_batch *batch, enum lw_outcome outcome);
+
+/* The same for waits that were ended from outside: their outcome is there already. */
+void lw_wake_batch_run_ended(struct lw_wake_batch *batch);
+
+/* The word of the wait `seen` once it has ended. */
+LW_INLINE uint64_t lw_wait_ended(uint64_t seen, enum lw_outcome outcome)
+{
+    return (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_ENDED | (uint64_t)outcome << LW_OUTCOME_SHIFT;
+}
 
 /* End a wait from outside (timer, cancel, force): CAS of exactly the word `seen`, which was loaded with
  * acquire before what justifies ending it was looked at.  True: won, and the task is being made runnable. */

@@ -5,6 +5,7 @@
 #define LW_RUNTIME_WORKER_H
 
 #include <latchwork/runtime.h>
+#include <pthread.h>
 
 #include "runtime/deque.h"
 #include "runtime/inject.h"
@@ -23,7 +24,7 @@ enum {
     LW_ATTEND_EVERY = 16,
 };
 
-enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2 };
+enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2, LW_ASLEEP_SPARE = 3 };
 
 /* What a thief remembers of a victim. */
 struct lw_sight {
@@ -51,9 +52,9 @@ struct lw_worker {
     uint64_t dispatches __attribute__((aligned(64)));
     uint64_t spawned, ended;
     int64_t polled_at;
-    int64_t quiet_since;        /* tick thread's notes */
-    uint64_t dispatches_seen;
-    uint32_t stuck;             /* the tick thread counts it as stuck in a system call */
+    uint64_t dispatches_seen;   /* the tick thread's */
+    uint32_t quiet_looks;       /* the tick thread's: looks without a dispatch */
+    uint32_t sleeps_long;       /* its sleep is of the last stage */
     struct lw_record *next;     /* the task woken last; thieves may take it */
 
     /* written by all */
@@ -65,11 +66,13 @@ struct lw_worker {
     struct lw_wheel wheel __attribute__((aligned(64)));
     struct lw_poller poller;
     pthread_t pthread;
+    void *memory;               /* what to free: the worker lies aligned in it */
 };
 
-enum { LW_RUNTIME_RUNNING, LW_RUNTIME_STOPPING, LW_RUNTIME_LEAVING };
+enum lw_runtime_state { LW_RUNTIME_RUNNING, LW_RUNTIME_STOPPING, LW_RUNTIME_LEAVING };
 
 struct lw_helpers;
+struct lw_wake_batch;
 
 struct lw_runtime {
     const char *name;
@@ -80,11 +83,10 @@ struct lw_runtime {
     uint32_t state;             /* LW_RUNTIME_x */
     uint32_t worker_count;      /* grows when spares join */
     uint32_t worker_goal;       /* as configured */
-    uint32_t threads_alive;
+    uint32_t worker_limit;      /* workers with this number and above sleep: spares not needed now */
     uint32_t idle_word;         /* changes when a worker finds nothing while stopping: the stopper's futex */
-    uint64_t guest_spawned, guest_ended;
+    uint64_t guest_spawned;
     struct lw_helpers *helpers; /* blocking.c */
-    uint64_t survivors;
 
     uint32_t sleeping __attribute__((aligned(64)));  /* workers asleep */
     uint32_t searching;         /* workers looking for work, or being woken to look */
@@ -131,20 +133,55 @@ LW_INLINE void lw_maybe_wake_a_worker(struct lw_runtime *runtime)
         lw_wake_a_worker(runtime);
 }
 
-/* ---- task.c: the end of a task, on its own stack, in lw_task_main */
+/* ---- task.c */
+
+/* Spawn: group NULL: task NULL is detached; else a child of the group, of that epoch. */
+int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
+                  struct lw_group *group, uint16_t epoch);
+/* The end of a task, on its own stack; the record is not the caller's afterwards. */
 void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status);
-struct lw_record *lw_task_new(struct lw_worker *worker, struct lw_runtime *runtime, lw_fn *fn, void *arg,
-                              const lw_task_options *options, const void *site, uint64_t flags, int *err);
-void lw_task_launch(struct lw_worker *worker, struct lw_runtime *runtime, struct lw_record *record, bool detached);
+
+/* Records of guests. */
+struct lw_record *lw_guest_record_take(void);
+void lw_guest_record_give(struct lw_record *record);
+void lw_guest_records_drain(void);
+
+/* What a task that ends still holds is dealt with by the locks' own code; NULL until they are linked. */
+extern void (*lw_holds_abandon)(struct lw_record *record);
 
 /* ---- group.c: hooks of the end of a child and of its first wait */
 void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int status);
+void lw_group_child_left(struct lw_group *group);
 void lw_group_enroll(struct lw_record *child);
+
+/* ---- cancel.c */
+/* Record a cancel in ctl; false: that life is over.  The caller then fences heavily, once for many, and
+ * ends the wait. */
+bool lw_cancel_request(struct lw_record *record, uint32_t generation);
+/* After the heavy fence: end the wait there is, unless it is shielded.  batch NULL: wakes at once. */
+void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wake_batch *batch);
+
+/* A cancel that was delivered to the caller, who passed it on, is due again. */
+void lw_cancel_restore(struct lw_record *me);
 
 /* ---- tick.c: the thread that watches the workers (and later looks for deadlocks) */
 int lw_tick_start(void);
 void lw_tick_stop(void);
-void lw_tick_awake(void);
+void lw_tick_wake(void);
+extern uint32_t lw_tick_asleep;
+
+/* A worker is about to run again: the tick thread may have gone to sleep because all of them had. */
+LW_INLINE void lw_tick_awake(void)
+{
+    if (lw_unlikely(lw_load_rlx(&lw_tick_asleep) != 0))
+        lw_tick_wake();
+}
+
+/* ---- runtime.c */
+
+/* Guards the table of runtimes, and with it that none of them is freed. */
+void lw_runtimes_lock(void);
+void lw_runtimes_unlock(void);
 
 /* ---- dump.c */
 void lw_dump_record(int fd, struct lw_record *record);

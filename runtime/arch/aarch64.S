@@ -56,11 +56,11 @@ lw_switch_resume:
     .cfi_endproc
     .size lw_switch, .-lw_switch
 
-    .globl lw_start
-    .hidden lw_start
-    .type lw_start, %function
+    .globl lw_switch_new
+    .hidden lw_switch_new
+    .type lw_switch_new, %function
     .p2align 4
-lw_start:                           // (void **from: x0, void *top: x1)
+lw_switch_new:                           // (void **from: x0, void *top: x1)
     .cfi_startproc
     sub sp, sp, #160
     .cfi_def_cfa_offset 160
@@ -79,7 +79,7 @@ lw_start:                           // (void **from: x0, void *top: x1)
     stlr x9, [x0]                   // [S1]
     b lw_task_entry
     .cfi_endproc
-    .size lw_start, .-lw_start
+    .size lw_switch_new, .-lw_switch_new
 
 // The first frame of a task: debuggers and unwinders stop here.
     .type lw_task_entry, %function

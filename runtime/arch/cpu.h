@@ -12,7 +12,7 @@
 void lw_switch(void **from, void *to);
 
 /* The same, but the new stack is fresh: jumps to lw_task_main() with nothing above it. */
-void lw_start(void **from, void *top);
+void lw_switch_new(void **from, void *top);
 
 /* Leave this stack for ever, for the one saved at `to`.  A jump, not a call: see lw_leave_to(). */
 extern const char lw_switch_resume[];

@@ -59,11 +59,11 @@ lw_switch_resume:
     .cfi_endproc
     .size lw_switch, .-lw_switch
 
-    .globl lw_start
-    .hidden lw_start
-    .type lw_start, @function
+    .globl lw_switch_new
+    .hidden lw_switch_new
+    .type lw_switch_new, @function
     .p2align 4
-lw_start:                           /* (void **from: rdi, void *top: rsi) */
+lw_switch_new:                           /* (void **from: rdi, void *top: rsi) */
     .cfi_startproc
     pushq %rbp
     pushq %rbx
@@ -77,7 +77,7 @@ lw_start:                           /* (void **from: rdi, void *top: rsi) */
     movq %rdx, (%rdi)               /* [S1] */
     jmp lw_task_entry
     .cfi_endproc
-    .size lw_start, .-lw_start
+    .size lw_switch_new, .-lw_switch_new
 
 /* The first frame of a task: debuggers and unwinders stop here. */
     .type lw_task_entry, @function

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Guests: threads that are not ours get a struct lw_thread and a record at their first wait or acquire,
+ * and give both back when they end. */
+#include <errno.h>
+#include <latchwork/task.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/fork.h"
+#include "runtime/os/os.h"
+#include "runtime/wait.h"
+#include "runtime/worker.h"
+
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static int key_error;
+
+static void detach(void *arg)
+{
+    struct lw_thread *thread = arg;
+    struct lw_cold *cold = lw_record_cold(thread->current);
+
+    if (cold->nheld != 0 && lw_holds_abandon != NULL) {
+        lw_thread_tls = thread; /* it may have been cleared before destructors ran */
+        lw_holds_abandon(thread->current);
+    }
+    lw_store_rlx(&cold->shields, 0);
+    lw_guest_record_give(thread->current);
+    lw_thread_tls = NULL;
+    lw_sys.free(thread);
+}
+
+static void make_key(void)
+{
+    key_error = -pthread_key_create(&key, detach);
+}
+
+static int attach(void)
+{
+    struct lw_thread *thread;
+    struct lw_record *record;
+    struct lw_cold *cold;
+    int err = lw_fork_init();
+
+    (void)pthread_once(&key_once, make_key);
+    if (err == 0)
+        err = key_error;
+    if (err < 0)
+        return -ENOMEM;
+    thread = lw_sys.calloc(1, sizeof *thread);
+    record = thread != NULL ? lw_guest_record_take() : NULL;
+    if (record == NULL) {
+        lw_sys.free(thread);
+        return -ENOMEM;
+    }
+    record->fn = NULL;
+    record->site = 0;
+    lw_store_rlx(&record->peer, LW_PEER_DETACHED);
+    lw_store_rlx(&record->place, LW_PLACE_GUEST);
+    lw_store_rel(&record->ctl, lw_load_rlx(&record->ctl) | LW_LIVE);
+    cold = lw_record_cold(record);
+    lw_store_rlx(&cold->id, lw_record_id(record));
+    lw_store_rlx(&cold->shields, 0);
+    thread->current = record;
+    thread->budget = LW_BUDGET;
+    thread->tid = (int)syscall(SYS_gettid);
+    if (pthread_setspecific(key, thread) != 0) {
+        lw_guest_record_give(record);
+        lw_sys.free(thread);
+        return -ENOMEM;
+    }
+    lw_thread_tls = thread;
+    return 0;
+}
+
+struct lw_record *lw_current_or_attach(void)
+{
+    struct lw_record *me = lw_current();
+
+    if (lw_likely(me != NULL))
+        return me;
+    return !lw_forked() && lw_thread_self() == NULL && attach() == 0 ? lw_current() : NULL;
+}
+
+int lw_wait_enter_slow(struct lw_record **me)
+{
+    if (lw_forked())
+        return -ECHILD;
+    *me = lw_current_or_attach();
+    return *me != NULL ? 0 : -ENOMEM;
+}
+
+int lw_thread_attach(void)
+{
+    struct lw_record *me;
+
+    return lw_current() != NULL ? 0 : lw_wait_enter_slow(&me);
+}
+
+struct lw_runtime *lw_runtime_here(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_runtime *found = NULL;
+
+    if (thread != NULL && thread->worker != NULL)
+        return thread->worker->runtime;
+    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++) {
+        struct lw_runtime *runtime = lw_load_acq(&lw_runtimes[i]);
+
+        if (runtime == NULL)
+            continue;
+        if (found != NULL)
+            return NULL; /* several: which one is meant? */
+        found = runtime;
+    }
+    return found;
+}

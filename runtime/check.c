@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of the line, and small things that all layers share. */
+#include "runtime/check.h"
+
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/arch/cpu.h"
+#include "runtime/atomic.h"
+#include "runtime/os/os.h"
+
+void lw_panic(const char *text, const char *file, int line)
+{
+    (void)fprintf(stderr, "latchwork: does not hold: %s: %s:%d\n", text, file, line);
+    abort();
+}
+
+bool lw_asym_symmetric = true;
+
+/* Before main(): nobody has relied on the light side yet. */
+__attribute__((constructor)) static void asym_init(void)
+{
+#if !defined(__SANITIZE_THREAD__)
+    if (lw_sys.membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
+        lw_asym_symmetric = lw_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
+#endif
+}
+
+void lw_asym_heavy(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!lw_asym_symmetric && lw_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
+        lw_panic("membarrier worked at start and fails now", __FILE__, __LINE__);
+}
+
+void lw_spin(unsigned *round)
+{
+    lw_pause();
+    if (++*round % 1024 == 0)
+        lw_sys.yield();
+}

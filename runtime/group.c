@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* Groups: children end before the scope does.
+ *
+ *     _word = running:32 (signed) | epoch:16 | flags:16
+ *
+ * running counts the children, and one less while somebody waits: the group's own unit is taken away by
+ * the first waiter, so exactly one RMW brings running to -1, and whoever made it is the last.  If that is
+ * a child, it alone goes on to touch the group: it takes the guard, restores the unit, takes the waiters
+ * out and drops the guard, its last touch, before it wakes them.  A waiter cannot have left meanwhile:
+ * leaving early needs the unit back, and who finds -1 there waits for that child after all.
+ *
+ * A spawn or an end that never waited costs one RMW each.  A child enrols in the list of members when it
+ * first waits (or asks), under the guard; until then it learns of a cancel from the epoch, which was
+ * noted at its spawn.  A child that is still to be spawned while the group is being torn down is born
+ * with an epoch that differs, cancelled (TEARDOWN).
+ *
+ * The waiters' queue is _reserved[0]; the members' list _children, linked through line 4 of cold.
+ *
+ * [G2] what a child did  ->  the waiter: running - 1 (acq_rel) by all; the last one's acquire; its wake. */
+#include <latchwork/group.h>
+
+#include <errno.h>
+
+#include "runtime/wait.h"
+#include "runtime/worker.h"
+
+enum { GUARD = 1, TEARDOWN = 2, EPOCH_SHIFT = 16, RUNNING_SHIFT = 32 };
+#define ONE (UINT64_C(1) << RUNNING_SHIFT)
+
+static uint64_t *word_of(struct lw_group *group)
+{
+    return &group->_word._value;
+}
+
+static void **waiters_of(struct lw_group *group)
+{
+    return (void **)(void *)&group->_reserved[0];
+}
+
+static int32_t running(uint64_t word)
+{
+    return (int32_t)(word >> RUNNING_SHIFT);
+}
+
+static uint16_t epoch(uint64_t word)
+{
+    return (uint16_t)(word >> EPOCH_SHIFT);
+}
+
+/* ---- the child's side */
+
+void lw_group_enroll(struct lw_record *child)
+{
+    struct lw_cold *cold = lw_record_cold(child);
+    struct lw_group *group = child->group;
+    struct lw_cold **members = (struct lw_cold **)(void *)&group->_children;
+    bool cancelled = epoch(lw_guard_take(word_of(group), GUARD)) != (uint16_t)(child->site >> 48);
+
+    cold->group_next = *members;
+    cold->group_prev = members;
+    if (*members != NULL)
+        (*members)->group_prev = &cold->group_next;
+    *members = cold;
+    lw_store_rlx(&child->place, child->place | LW_PLACE_ENROLLED);
+    lw_guard_drop(word_of(group), GUARD);
+    if (cancelled)
+        (void)lw_cancel_request(child, LW_CTL_GENERATION(lw_load_rlx(&child->ctl)));
+}
+
+void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int status)
+{
+    struct lw_cold *cold = lw_record_cold(child);
+    int none = 0;
+
+    if ((child->place & LW_PLACE_ENROLLED) != 0) {
+        (void)lw_guard_take(word_of(group), GUARD);
+        *cold->group_prev = cold->group_next;
+        if (cold->group_next != NULL)
+            cold->group_next->group_prev = cold->group_prev;
+        lw_guard_drop(word_of(group), GUARD);
+    }
+    if (status < 0 && status != -ECANCELED && lw_cas_acq_rel(&group->_failure, &none, status) &&
+        (group->flags & LW_GROUP_FAIL_FAST) != 0)
+        lw_group_cancel(group);
+}
+
+void lw_group_child_left(struct lw_group *group)
+{
+    struct lw_wake_batch batch = {0};
+    struct lw_record *waiter;
+
+    if (running(lw_sub_acq_rel(word_of(group), ONE)) != 0) /* [G2] */
+        return;
+    /* running became -1: we are the last, and someone waits.  Unless one more was spawned and has ended
+     * since: then whoever of us comes second finds it done. */
+    if (running(lw_guard_take(word_of(group), GUARD)) < 0) {
+        (void)lw_add_acq_rel(word_of(group), ONE);
+        while ((waiter = lw_queue_claim(waiters_of(group))) != NULL)
+            lw_wake_batch_add(&batch, waiter);
+    }
+    lw_guard_drop(word_of(group), GUARD);
+    if (lw_likely(batch.count == 1))
+        lw_wake(batch.first, LW_GRANTED, LW_WAKE_NEXT);
+    else
+        lw_wake_batch_run(&batch, LW_GRANTED);
+}
+
+/* ---- the owner's side */
+
+static bool is_child_here(const struct lw_group *group)
+{
+    const struct lw_record *me = lw_current();
+
+    return me != NULL && (me->place & LW_PLACE_CHILD) != 0 && me->group == group;
+}
+
+int lw_group_spawn(lw_group *group, lw_fn *fn, void *arg, const lw_task_options *options)
+{
+    uint64_t word = lw_add_rlx(word_of(group), ONE);
+    uint16_t at = (uint16_t)(epoch(word) - ((word & TEARDOWN) != 0));
+    int err = lw_task_spawn(NULL, fn, arg, options, __builtin_return_address(0), group, at);
+
+    if (err < 0)
+        lw_group_child_left(group);
+    return err;
+}
+
+void lw_group_cancel(lw_group *group)
+{
+    struct lw_wake_batch batch = {0};
+    uint64_t word = lw_guard_take(word_of(group), GUARD), next;
+
+    do
+        next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1) << EPOCH_SHIFT;
+    while (!lw_cas_acq_rel(word_of(group), &word, next));
+    /* Members leave the list under the guard before their records are given back, so all of these are
+     * alive; one heavy fence serves them all. */
+    for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
+        struct lw_record *member = lw_cold_record(cold);
+
+        (void)lw_cancel_request(member, LW_CTL_GENERATION(lw_load_rlx(&member->ctl)));
+    }
+    if (group->_children != NULL)
+        lw_asym_heavy(); /* [W3] */
+    for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
+        struct lw_record *member = lw_cold_record(cold);
+
+        lw_cancel_wait(member, LW_CTL_GENERATION(lw_load_rlx(&member->ctl)), &batch);
+    }
+    lw_guard_drop(word_of(group), GUARD);
+    lw_wake_batch_run_ended(&batch);
+}
+
+/* Under the guard: put the caller among the waiters.  False: there is nothing to wait for. */
+static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec deadline, const void *site, bool shielded)
+{
+    void **waiters = waiters_of(group);
+    uint64_t word = lw_load_acq(word_of(group)); /* [G2] */
+
+    if (*waiters == NULL) {
+        do {
+            if (running(word) == 0)
+                return false; /* and nobody will come to wake us */
+        } while (!lw_cas_acq_rel(word_of(group), &word, word - ONE));
+    }
+    if (shielded)
+        lw_wait_begin_shielded(me, LW_WAIT_GROUP, group, NULL, deadline, site);
+    else
+        lw_wait_begin(me, LW_WAIT_GROUP, group, NULL, deadline, site);
+    lw_queue_push(waiters, &lw_record_cold(me)->node);
+    return true;
+}
+
+/* The wait ended otherwise: leave the queue and give the unit back.  False: the last child is on its way
+ * here, and will wake us: back in the queue. */
+static bool leave_queue(struct lw_group *group, struct lw_record *me, const void *site)
+{
+    struct lw_node *node = &lw_record_cold(me)->node;
+    void **waiters = waiters_of(group);
+    bool left = true;
+
+    (void)lw_guard_take(word_of(group), GUARD);
+    if (node->next != NULL) {
+        uint64_t word = lw_load_acq(word_of(group));
+
+        lw_queue_remove(waiters, node);
+        do
+            left = running(word) >= 0;
+        while (left && *waiters == NULL && !lw_cas_acq_rel(word_of(group), &word, word + ONE));
+        if (!left) {
+            lw_wait_begin_shielded(me, LW_WAIT_GROUP, group, NULL, LW_FOREVER, site);
+            lw_queue_push(waiters, node);
+        }
+    }
+    lw_guard_drop(word_of(group), GUARD);
+    return left;
+}
+
+static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec deadline, const void *site, bool shielded)
+{
+    enum lw_outcome outcome;
+    bool waits;
+
+    if (running(lw_load_acq(word_of(group))) == 0 && *waiters_of(group) == NULL)
+        return 0;
+    if (deadline == LW_NOW)
+        return -ETIMEDOUT;
+    (void)lw_guard_take(word_of(group), GUARD);
+    waits = join_queue(group, me, deadline, site, shielded);
+    lw_guard_drop(word_of(group), GUARD);
+    if (!waits)
+        return 0;
+    outcome = shielded ? lw_wait_finish_shielded(me) : lw_wait_finish(me);
+    if (outcome == LW_GRANTED)
+        return 0;
+    if (leave_queue(group, me, site))
+        return lw_wait_error(me, outcome);
+    (void)lw_wait_finish_shielded(me);
+    return 0;
+}
+
+int lw_group_wait(lw_group *group, lw_nsec deadline)
+{
+    struct lw_record *me;
+    int err;
+
+    if (is_child_here(group))
+        return -EDEADLK;
+    err = lw_wait_enter(&me, deadline);
+    return err < 0 ? err : wait_group(group, me, deadline, __builtin_return_address(0), false);
+}
+
+static void set_teardown(struct lw_group *group, bool on)
+{
+    if (on)
+        (void)lw_or_acq_rel(word_of(group), TEARDOWN);
+    else
+        (void)lw_and_acq_rel(word_of(group), ~(uint64_t)TEARDOWN);
+}
+
+/* Cancel what runs and what is still to be spawned by it. */
+static void tear_down(struct lw_group *group)
+{
+    set_teardown(group, true);
+    lw_group_cancel(group);
+}
+
+int lw_group_end(lw_group *group, int status)
+{
+    const void *site = __builtin_return_address(0);
+    struct lw_record *me;
+    int err, cleanup = 0;
+    bool cancelled = false;
+
+    if (is_child_here(group))
+        return -EDEADLK;
+    if (group->hooks != NULL && group->hooks->cleanup != NULL)
+        cleanup = group->hooks->cleanup(group);
+    if (status >= 0 && cleanup < 0)
+        status = cleanup;
+    if (status < 0 || cleanup < 0 || (group->flags & LW_GROUP_CANCEL_AT_END) != 0)
+        tear_down(group);
+    err = lw_wait_enter(&me, LW_FOREVER);
+    if (err < 0)
+        return status < 0 ? status : err; /* no memory for a guest's record: nothing can be waited for */
+    while ((err = wait_group(group, me, LW_FOREVER, site, cancelled)) < 0) {
+        if (err == -ECANCELED)
+            cancelled = true;
+        tear_down(group);
+    }
+    set_teardown(group, false);
+    if (status >= 0 && lw_group_failure(group) < 0)
+        status = lw_group_failure(group);
+    lw_store_rlx(&group->_failure, 0);
+    if (cancelled) /* it was passed on, and is still the caller's */
+        lw_cancel_restore(me);
+    return status;
+}
+
+int lw_group_failure(const lw_group *group)
+{
+    return lw_load_acq(&group->_failure);
+}
+
+size_t lw_group_running(const lw_group *group)
+{
+    uint64_t word = lw_load_acq(&group->_word._value);
+    int64_t count = running(word);
+
+    /* While somebody waits one unit is away. */
+    return (size_t)(count + (*waiters_of((struct lw_group *)(uintptr_t)group) != NULL));
+}
+
+/* ---- as a scope */
+
+static int enter(lw_scope *scope, lw_nsec deadline)
+{
+    struct lw_group *group = (struct lw_group *)(void *)scope;
+
+    (void)deadline;
+    return group->hooks != NULL && group->hooks->setup != NULL ? group->hooks->setup(group) : 0;
+}
+
+static int leave(lw_scope *scope, int status)
+{
+    return lw_group_end((struct lw_group *)(void *)scope, status);
+}
+
+const lw_scope_kind lw_group_kind = {.name = "group", .enter = enter, .exit = leave, .blocking = false};

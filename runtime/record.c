@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* The two arrays of records, and the depot of free ones.  See record.h for what a record is.
+ *
+ * One range of addresses is reserved for all slots there can ever be; memory is committed a chunk of
+ * 4,096 slots at a time.  Free records live in the caches of workers and, 64 at a time, in the depot.
+ *
+ * A chunk all of whose slots are in the depot can give its memory back (trim): it then reads as zero,
+ * generation 0, which no id has.  Its floors, the highest generation and wait sequence that it had, stay
+ * in `chunks`, and its next lives start above them: an id is stale for ever, a sequence never falls.
+ *
+ * The depot has a guard held for a few instructions (or one mprotect per 4,096 slots); it is taken
+ * once per 64 records.  Nothing here is on the path of a wait. */
+#include "runtime/record.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "runtime/os/os.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define LW_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LW_ASAN 1
+#endif
+#endif
+#ifdef LW_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
+enum { CHUNK_SLOTS = 4096, CHUNKS_MAX = LW_SLOTS_MAX / CHUNK_SLOTS };
+
+struct lw_record *lw_records;
+struct lw_cold *lw_colds;
+
+struct chunk {
+    uint32_t generation_floor;
+    uint64_t sequence_floor;
+    uint32_t idle; /* counted during a trim */
+};
+
+static struct {
+    uint64_t guard;
+    struct lw_record *batches;   /* heads of chains; head: arg = the next batch, site = its length */
+    uint32_t chunk;              /* where new slots are carved from ... */
+    uint32_t carved;             /* ... and how many of it were */
+    uint32_t chunks_used;        /* chunks ever committed */
+    uint32_t slots_used;
+    uint16_t emptied[CHUNKS_MAX]; /* chunks whose memory was given back */
+    uint32_t emptied_count;
+    bool reserved;
+    struct chunk chunks[CHUNKS_MAX];
+} depot = {.carved = CHUNK_SLOTS};
+
+int lw_records_init(void)
+{
+    size_t hot = (size_t)LW_SLOTS_MAX * sizeof(struct lw_record);
+    size_t cold = (size_t)LW_SLOTS_MAX * sizeof(struct lw_cold);
+    int err = 0;
+
+    lw_guard_take(&depot.guard, 1);
+    if (!depot.reserved) {
+        char *range = lw_sys.mmap(NULL, hot + cold, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (range == MAP_FAILED) {
+            err = -ENOMEM;
+        } else {
+            (void)lw_sys.madvise(range, hot + cold, MADV_NOHUGEPAGE);
+            lw_colds = (struct lw_cold *)(void *)(range + hot);
+            lw_records = (struct lw_record *)(void *)range;
+            depot.reserved = true;
+        }
+    }
+    lw_guard_drop(&depot.guard, 1);
+    return err;
+}
+
+struct lw_record *lw_record_of(uint64_t id)
+{
+    uint32_t slot = (uint32_t)(id & (LW_SLOTS_MAX - 1));
+
+    return slot < lw_load_acq(&depot.slots_used) ? &lw_records[slot] : NULL; /* [R2] */
+}
+
+uint32_t lw_records_used(void)
+{
+    return lw_load_acq(&depot.slots_used); /* [R2] */
+}
+
+/* Under the guard: commit the next chunk, or one that was emptied. */
+static bool open_chunk(void)
+{
+    uint32_t number;
+
+    if (depot.emptied_count > 0) {
+        number = depot.emptied[--depot.emptied_count];
+    } else {
+        if (depot.chunks_used == CHUNKS_MAX)
+            return false;
+        number = depot.chunks_used;
+        void *hot = &lw_records[(size_t)number * CHUNK_SLOTS], *cold = &lw_colds[(size_t)number * CHUNK_SLOTS];
+        size_t hot_size = CHUNK_SLOTS * sizeof(struct lw_record), cold_size = CHUNK_SLOTS * sizeof(struct lw_cold);
+
+        if (lw_sys.mprotect(cold, cold_size, PROT_READ | PROT_WRITE) < 0 ||
+            lw_sys.mprotect(hot, hot_size, PROT_READ | PROT_WRITE) < 0)
+            return false; /* what was committed is committed again next time */
+#ifdef LW_ASAN
+        __lsan_register_root_region(hot, hot_size);
+        __lsan_register_root_region(cold, cold_size);
+#endif
+        depot.chunks_used++;
+        lw_store_rel(&depot.slots_used, depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
+    }
+    depot.chunk = number;
+    depot.carved = 0;
+    return true;
+}
+
+/* Under the guard: a chain of new slots, lowest first. */
+static struct lw_record *carve(void)
+{
+    struct lw_record *chain = NULL;
+
+    if (depot.carved == CHUNK_SLOTS && !open_chunk())
+        return NULL;
+    const struct chunk *chunk = &depot.chunks[depot.chunk];
+    uint32_t first = depot.chunk * CHUNK_SLOTS + depot.carved;
+
+    for (uint32_t i = LW_RECORD_BATCH; i-- > 0;) {
+        struct lw_record *record = &lw_records[first + i];
+
+        if (chunk->sequence_floor != 0)
+            lw_store_rlx(&lw_record_cold(record)->wait, chunk->sequence_floor << 8);
+        lw_store_rel(&record->ctl, (uint64_t)(chunk->generation_floor + 1) << 32);
+        record->next = chain;
+        chain = record;
+    }
+    depot.carved += LW_RECORD_BATCH;
+    return chain;
+}
+
+struct lw_record *lw_record_take_slow(struct lw_record_cache *cache)
+{
+    struct lw_record *chain;
+    uint32_t count = LW_RECORD_BATCH;
+
+    lw_guard_take(&depot.guard, 1);
+    chain = depot.batches;
+    if (chain != NULL) {
+        depot.batches = chain->arg;
+        count = (uint32_t)chain->site;
+    } else {
+        chain = carve();
+    }
+    lw_guard_drop(&depot.guard, 1);
+    if (chain == NULL)
+        return NULL;
+    cache->head = chain->next;
+    cache->count = count - 1;
+    return chain;
+}
+
+static void put_batch(struct lw_record *chain, uint32_t count)
+{
+    chain->site = count;
+    lw_guard_take(&depot.guard, 1);
+    chain->arg = depot.batches;
+    depot.batches = chain;
+    lw_guard_drop(&depot.guard, 1);
+}
+
+/* Give up to `count` of the cache to the depot. */
+static void spill(struct lw_record_cache *cache, uint32_t count)
+{
+    struct lw_record *chain = cache->head, *last = chain;
+
+    for (uint32_t i = 1; i < count; i++)
+        last = last->next;
+    cache->head = last->next;
+    last->next = NULL;
+    cache->count -= count;
+    put_batch(chain, count);
+}
+
+void lw_record_spill(struct lw_record_cache *cache)
+{
+    spill(cache, LW_RECORD_BATCH);
+}
+
+void lw_record_drain(struct lw_record_cache *cache)
+{
+    while (cache->count > 0)
+        spill(cache, cache->count < LW_RECORD_BATCH ? cache->count : LW_RECORD_BATCH);
+}
+
+void lw_record_retire(struct lw_record *record)
+{
+    /* It stays at generation UINT32_MAX, not live, in no list: no id of it is ever valid again. */
+    lw_store_rel(&record->ctl, (uint64_t)UINT32_MAX << 32);
+}
+
+/* Under the guard: note what the chunk's slots have used up, and give its memory back. */
+static void empty_chunk(uint32_t number)
+{
+    struct chunk *chunk = &depot.chunks[number];
+    struct lw_record *records = &lw_records[(size_t)number * CHUNK_SLOTS];
+    struct lw_cold *colds = &lw_colds[(size_t)number * CHUNK_SLOTS];
+
+    for (uint32_t i = 0; i < CHUNK_SLOTS; i++) {
+        uint32_t generation = LW_CTL_GENERATION(lw_load_rlx(&records[i].ctl));
+        uint64_t sequence = lw_load_rlx(&colds[i].wait) >> 8;
+
+        if (generation > chunk->generation_floor)
+            chunk->generation_floor = generation;
+        if (sequence > chunk->sequence_floor)
+            chunk->sequence_floor = sequence;
+    }
+    if (chunk->generation_floor >= UINT32_MAX - 1)
+        return; /* nothing is left above the floor: the chunk is retired, its records in no list */
+    (void)lw_sys.madvise(colds, CHUNK_SLOTS * sizeof *colds, MADV_DONTNEED);
+    (void)lw_sys.madvise(records, CHUNK_SLOTS * sizeof *records, MADV_DONTNEED);
+    depot.emptied[depot.emptied_count++] = (uint16_t)number;
+}
+
+static uint32_t chunk_of(const struct lw_record *record)
+{
+    return lw_record_slot(record) / CHUNK_SLOTS;
+}
+
+size_t lw_record_trim(void)
+{
+    struct lw_record *kept = NULL, *batch, *next_batch;
+    uint32_t kept_count = 0;
+    size_t emptied = 0;
+
+    lw_guard_take(&depot.guard, 1);
+    for (uint32_t i = 0; i < depot.chunks_used; i++)
+        depot.chunks[i].idle = 0;
+    for (batch = depot.batches; batch != NULL; batch = batch->arg)
+        for (struct lw_record *record = batch; record != NULL; record = record->next)
+            depot.chunks[chunk_of(record)].idle++;
+
+    /* Take apart the batches; what lies in a chunk that is wholly idle is dropped with its chunk. */
+    for (batch = depot.batches, depot.batches = NULL; batch != NULL; batch = next_batch) {
+        next_batch = batch->arg;
+        for (struct lw_record *record = batch, *next; record != NULL; record = next) {
+            next = record->next;
+            if (depot.chunks[chunk_of(record)].idle == CHUNK_SLOTS)
+                continue;
+            record->next = kept;
+            kept = record;
+            if (++kept_count == LW_RECORD_BATCH || next_batch == NULL) {
+                kept->site = kept_count;
+                kept->arg = depot.batches;
+                depot.batches = kept;
+                kept = NULL;
+                kept_count = 0;
+            }
+        }
+    }
+    if (kept != NULL) {
+        kept->site = kept_count;
+        kept->arg = depot.batches;
+        depot.batches = kept;
+    }
+    for (uint32_t i = 0; i < depot.chunks_used; i++) {
+        if (depot.chunks[i].idle == CHUNK_SLOTS) {
+            empty_chunk(i);
+            emptied++;
+        }
+    }
+    lw_guard_drop(&depot.guard, 1);
+    return emptied * CHUNK_SLOTS * (sizeof(struct lw_record) + sizeof(struct lw_cold));
+}

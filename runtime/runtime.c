@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting and stopping.
+ *
+ * Stop: 1 STOPPING: nothing new is spawned.  2 every live task of this runtime is cancelled; those that
+ * were being spawned meanwhile are found by looking again.  3 wait until all have ended, or the deadline.
+ * 4 whoever is left is reported, and the runtime stays: a stop may be tried again.  5 LEAVING: workers
+ * give their caches back and end, idle helpers are joined.
+ *
+ * How many live: spawned - ended, counted by each worker for itself.  All `ended` are read before any
+ * `spawned`: both only grow, so equal sums prove that at the moment between the two nobody lived.
+ *
+ * [T1] what a task did  ->  the stopper:  ended (release)  ->  ended (acquire). */
+#include <latchwork/runtime.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/fiber.h"
+#include "runtime/fork.h"
+#include "runtime/helpers.h"
+#include "runtime/os/os.h"
+#include "runtime/wait.h"
+#include "runtime/worker.h"
+
+enum { STOP_LOOK_NS = 5000000 };
+
+static pthread_mutex_t runtimes_mutex = PTHREAD_MUTEX_INITIALIZER; /* starts, stops, the tick thread's scans */
+
+void lw_runtimes_lock(void)
+{
+    (void)pthread_mutex_lock(&runtimes_mutex);
+}
+
+void lw_runtimes_unlock(void)
+{
+    (void)pthread_mutex_unlock(&runtimes_mutex);
+}
+
+void lw_fiber_thread_init(struct lw_thread *thread)
+{
+#if defined(LW_TSAN)
+    thread->idle_fiber = __tsan_get_current_fiber();
+#elif defined(LW_ASAN)
+    pthread_attr_t attributes;
+    void *bottom = NULL;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        (void)pthread_attr_getstack(&attributes, &bottom, &thread->idle_bytes);
+        (void)pthread_attr_destroy(&attributes);
+        thread->idle_bottom = bottom;
+    }
+#endif
+    (void)thread;
+}
+
+/* ---- start */
+
+static int read_options(struct lw_runtime *runtime, const lw_options *options)
+{
+    static const lw_options defaults;
+    int class;
+
+    if (options == NULL)
+        options = &defaults;
+    class = lw_stack_class(options->stack_bytes);
+    if (class < 0)
+        return class;
+    if (options->workers > LW_WORKERS_MAX / 2 || options->stop_within < 0 || options->sim != 0)
+        return -EINVAL; /* sim: this build has no simulator */
+    runtime->name = options->name != NULL ? options->name : "lw";
+    runtime->stack_class = (unsigned)class;
+    runtime->helpers_max = options->helpers != 0 ? options->helpers : LW_HELPERS_DEFAULT;
+    runtime->stop_within = options->stop_within != 0 ? options->stop_within : 5 * LW_SEC;
+    runtime->worker_goal = options->workers != 0 ? options->workers : lw_usable_cpus();
+    if (runtime->worker_goal > LW_WORKERS_MAX / 2)
+        runtime->worker_goal = LW_WORKERS_MAX / 2;
+    runtime->worker_limit = runtime->worker_goal;
+    return 0;
+}
+
+/* A number, and with it a place in the table. */
+static int enlist(struct lw_runtime *runtime)
+{
+    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++) {
+        if (lw_runtimes[i] == NULL) {
+            runtime->number = i;
+            lw_store_rel(&lw_runtimes[i], runtime);
+            return 0;
+        }
+    }
+    return -EAGAIN;
+}
+
+/* Ends the workers and frees all; no task lives (or none was ever spawned). */
+static void dismiss(struct lw_runtime *runtime)
+{
+    uint32_t count = runtime->worker_count;
+
+    lw_store_rel(&runtime->state, LW_RUNTIME_LEAVING);
+    for (uint32_t i = 0; i < count; i++)
+        lw_poller_ring(&runtime->workers[i]->poller);
+    for (uint32_t i = 0; i < count; i++)
+        (void)pthread_join(runtime->workers[i]->pthread, NULL);
+    lw_helpers_fini(runtime);
+    lw_store_rel(&lw_runtimes[runtime->number], NULL);
+    for (uint32_t i = 0; i < count; i++)
+        lw_worker_free(runtime->workers[i]);
+    lw_sys.free(runtime);
+}
+
+int lw_start(lw_runtime **started, const lw_options *options)
+{
+    struct lw_runtime *runtime;
+    int err;
+
+    if (started == NULL)
+        return -EINVAL;
+    if (lw_forked())
+        return -ECHILD;
+    runtime = lw_sys.calloc(1, sizeof *runtime);
+    if (runtime == NULL)
+        return -ENOMEM;
+    err = read_options(runtime, options);
+    if (err == 0)
+        err = lw_fork_init();
+    if (err == 0)
+        err = lw_records_init();
+    if (err == 0)
+        err = lw_overflow_init();
+    if (err == 0)
+        err = lw_helpers_init(runtime);
+    if (err < 0) {
+        lw_sys.free(runtime);
+        return err;
+    }
+    lw_runtimes_lock();
+    err = enlist(runtime);
+    for (unsigned i = 0; err == 0 && i < runtime->worker_goal; i++)
+        err = lw_worker_start(runtime, i);
+    if (err == 0)
+        err = lw_tick_start();
+    if (err < 0) {
+        if (lw_runtimes[runtime->number] == runtime) {
+            dismiss(runtime);
+        } else {
+            lw_helpers_fini(runtime);
+            lw_sys.free(runtime);
+        }
+    }
+    lw_runtimes_unlock();
+    if (err == 0)
+        *started = runtime;
+    return err;
+}
+
+/* ---- stop */
+
+static uint64_t count_live(struct lw_runtime *runtime)
+{
+    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint64_t spawned = 0, ended = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        ended += lw_load_acq(&runtime->workers[i]->ended); /* [T1] */
+    for (uint32_t i = 0; i < lw_load_acq(&runtime->worker_count); i++)
+        spawned += lw_load_acq(&runtime->workers[i]->spawned);
+    return spawned + lw_load_acq(&runtime->guest_spawned) - ended;
+}
+
+static bool lives_in(const struct lw_record *record, const struct lw_runtime *runtime, uint64_t ctl)
+{
+    return (ctl & LW_LIVE) != 0 && !lw_record_is_guest(record) && lw_record_runtime(record) == runtime->number;
+}
+
+/* Cancel whoever was not yet asked to end: one heavy fence for all. */
+static void cancel_all(struct lw_runtime *runtime)
+{
+    uint32_t used = lw_records_used();
+
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct lw_record *record = &lw_records[slot];
+        uint64_t ctl = lw_load_acq(&record->ctl);
+
+        if (lives_in(record, runtime, ctl) && (ctl & LW_CTL_REQUESTS_MASK) == 0)
+            (void)lw_cancel_request(record, LW_CTL_GENERATION(ctl));
+    }
+    lw_asym_heavy(); /* [W3] */
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct lw_record *record = &lw_records[slot];
+        uint64_t ctl = lw_load_acq(&record->ctl);
+
+        if (lives_in(record, runtime, ctl) && (ctl & LW_CTL_FRESH_MASK) != 0)
+            lw_cancel_wait(record, LW_CTL_GENERATION(ctl), NULL);
+    }
+}
+
+static void report_left(struct lw_runtime *runtime, uint64_t live)
+{
+    uint32_t used = lw_records_used();
+    char line[160];
+    int size = snprintf(line, sizeof line, "latchwork: runtime '%s' was to stop, and %llu task%s left:\n", runtime->name,
+                        (unsigned long long)live, live == 1 ? " is" : "s are");
+
+    (void)!lw_sys.write(STDERR_FILENO, line, (size_t)size);
+    for (uint32_t slot = 0; slot < used; slot++)
+        if (lives_in(&lw_records[slot], runtime, lw_load_acq(&lw_records[slot].ctl)))
+            lw_dump_record(STDERR_FILENO, &lw_records[slot]);
+}
+
+int lw_stop(lw_runtime *runtime, lw_nsec deadline)
+{
+    struct lw_thread *thread = lw_thread_self();
+    uint64_t live;
+
+    if (runtime == NULL)
+        return 0;
+    if (lw_forked())
+        return -ECHILD;
+    if (thread != NULL && thread->worker != NULL && thread->worker->runtime == runtime)
+        return -EDEADLK;
+    lw_store_rel(&runtime->state, LW_RUNTIME_STOPPING);
+    for (;;) {
+        uint32_t seen = lw_load_acq(&runtime->idle_word);
+        lw_nsec now = lw_sys.now();
+
+        live = count_live(runtime);
+        if (live == 0 || now >= deadline)
+            break;
+        cancel_all(runtime); /* again: a spawn that was under way */
+        lw_sys.futex_wait(&runtime->idle_word, seen, now + STOP_LOOK_NS < deadline ? now + STOP_LOOK_NS : deadline);
+    }
+    if (live > 0) {
+        report_left(runtime, live);
+        return live < INT32_MAX ? (int)live : INT32_MAX;
+    }
+    lw_runtimes_lock();
+    dismiss(runtime);
+    lw_tick_stop();
+    lw_runtimes_unlock();
+    return 0;
+}
+
+int lw_run(const lw_options *options, lw_fn *fn, void *arg)
+{
+    lw_task_options here = {.name = "main"};
+    struct lw_thread *thread = lw_thread_self();
+    lw_runtime *runtime;
+    lw_task task;
+    int status = 0, err;
+
+    if (fn == NULL)
+        return -EINVAL;
+    if (thread != NULL && thread->worker != NULL)
+        return -EPERM;
+    err = lw_thread_attach();
+    if (err == 0)
+        err = lw_start(&runtime, options);
+    if (err < 0)
+        return err;
+    here.runtime = runtime;
+    err = lw_task_spawn(&task, fn, arg, &here, __builtin_return_address(0), NULL, 0);
+    if (err == 0)
+        err = lw_join(task, &status, LW_FOREVER);
+    (void)lw_stop(runtime, lw_in(runtime->stop_within)); /* who is left was reported, and goes on */
+    return err < 0 ? err : status;
+}
+
+void lw_trim(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    if (thread != NULL && thread->worker != NULL) {
+        lw_record_drain(&thread->worker->records);
+        lw_stack_drain(&thread->worker->stacks);
+    }
+    lw_guest_records_drain();
+    (void)lw_stack_trim();
+    (void)lw_record_trim();
+}

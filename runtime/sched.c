@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/* Which task runs next, and getting there.
+ *
+ * Order: `next` (at most 16 hand-offs in a row), then the ready ones in the order they were woken, then
+ * the fresh ones newest first: resume before start keeps few stacks in use and wakes punctual.  After 64
+ * picks from ready in a row while a fresh one waits, the oldest fresh; the injection stack at least
+ * every 61st pick.
+ *
+ * Leaving a stack.  A task is queued before it has left its stack, by whoever wins its wait.  "On a CPU"
+ * is sp == 0; lw_switch stores sp once the stack is left.  Who dequeues a task and finds 0 puts it back
+ * and takes another; when there is none, it first leaves its own task's stack for the idle stack of the
+ * thread (which publishes its own sp), and only there waits: two workers that each want the task on the
+ * other's CPU would otherwise wait for ever.
+ *
+ * [S1] stack contents:  sp, release, by lw_switch after leaving  ->  sp, acquire, by the dequeuer. */
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <latchwork/task.h>
+#include <unistd.h>
+
+#include "runtime/fiber.h"
+#include "runtime/fork.h"
+#include "runtime/os/os.h"
+#include "runtime/wait.h"
+
+enum {
+    COLOURS = 32,          /* first frames start at 32 different cache lines of the top page */
+    ATTEND_NS = 50000,
+    EXPIRE_MAX = 256,
+    INJECT_BATCH = 64,
+    ON_STACK_TRIES = 4,
+};
+
+struct lw_runtime *lw_runtimes[LW_RUNTIMES_MAX];
+ptrdiff_t lw_errno_offset;
+__thread struct lw_thread *lw_thread_tls;
+
+__attribute__((constructor)) static void note_errno(void)
+{
+    lw_errno_offset = (char *)&errno - (char *)__builtin_thread_pointer();
+}
+
+/* ---- making tasks runnable */
+
+void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest, struct lw_record *oldest)
+{
+    lw_inject_push(&runtime->inject, youngest, oldest);
+    lw_maybe_wake_a_worker(runtime);
+}
+
+/* To the tail of the worker's ready ring; by its thread. */
+static void push_ready(struct lw_worker *worker, struct lw_record *record)
+{
+    if (lw_unlikely(!lw_ring_push(&worker->ready, record))) {
+        worker->overflowed = true;
+        lw_inject_push(&worker->runtime->inject, record, record);
+    }
+}
+
+/* The worker of the calling thread if it belongs to the record's runtime; else NULL and *runtime. */
+static struct lw_worker *own_worker(const struct lw_record *record, struct lw_runtime **runtime)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    *runtime = lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]);
+    if (thread == NULL || thread->worker == NULL || thread->worker->runtime != *runtime)
+        return NULL;
+    return thread->worker;
+}
+
+static LW_NOINLINE void make_ready_elsewhere(struct lw_record *record, struct lw_runtime *runtime)
+{
+    struct lw_cold *cold = lw_record_cold(record);
+
+    if (lw_record_is_guest(record))
+        lw_sys.futex_wake((uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__), 1);
+    else
+        lw_make_injected(runtime, record, record);
+}
+
+void lw_make_ready(struct lw_record *record, bool next)
+{
+    struct lw_runtime *runtime;
+    struct lw_worker *worker = own_worker(record, &runtime);
+
+    if (lw_unlikely(worker == NULL || lw_record_is_guest(record))) {
+        make_ready_elsewhere(record, runtime);
+        return;
+    }
+    if (next) {
+        /* The slot is ours to fill; only when it is full may a thief be emptying it. */
+        if (lw_load_rlx(&worker->next) == NULL) {
+            lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
+            return;
+        }
+        record = lw_swap_acq_rel(&worker->next, record);
+        if (record == NULL)
+            return;
+    }
+    push_ready(worker, record);
+    lw_maybe_wake_a_worker(runtime);
+}
+
+void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count)
+{
+    struct lw_runtime *runtime;
+    struct lw_worker *worker = own_worker(first, &runtime);
+    struct lw_record *youngest = NULL, *oldest = NULL, *next;
+
+    (void)last;
+    (void)count;
+    for (struct lw_record *record = first; record != NULL; record = next) {
+        next = record->next;
+        if (next != NULL)
+            __builtin_prefetch(next->next);
+        if (lw_unlikely(lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]) != runtime)) {
+            lw_make_ready(record, false); /* a batch over several runtimes: rare */
+            continue;
+        }
+        if (worker != NULL && youngest == NULL && lw_ring_push(&worker->ready, record))
+            continue;
+        record->next = youngest; /* the rest as one chain, youngest first */
+        youngest = record;
+        if (oldest == NULL)
+            oldest = record;
+    }
+    if (youngest != NULL) {
+        if (worker != NULL)
+            worker->overflowed = true;
+        lw_inject_push(&runtime->inject, youngest, oldest);
+    }
+    lw_maybe_wake_a_worker(runtime);
+}
+
+void lw_make_fresh(struct lw_worker *worker, struct lw_record *record)
+{
+    if (lw_unlikely(!lw_deque_push(&worker->fresh, record)))
+        lw_inject_push(&worker->runtime->inject, record, record);
+    lw_maybe_wake_a_worker(worker->runtime);
+}
+
+/* ---- picking */
+
+void lw_attend(struct lw_worker *worker)
+{
+    lw_nsec now = lw_sys.now();
+
+    if (now - worker->attended_at < ATTEND_NS)
+        return;
+    worker->attended_at = now;
+    worker->thread->coarse_ms = (uint32_t)(now / LW_MS);
+    if (lw_wheel_is_due(&worker->wheel, now))
+        (void)lw_wheel_run(&worker->wheel, now, EXPIRE_MAX);
+    if (lw_load_rlx(&worker->poller.registered) != 0) {
+        lw_store_rlx(&worker->polled_at, now);
+        (void)lw_poller_poll(&worker->poller, 0);
+    }
+    lw_store_rlx(&worker->attend, 0);
+}
+
+/* Bring injected ones into the ring, as many as have room; false: there were none. */
+static bool pull_injected(struct lw_worker *worker)
+{
+    struct lw_record *taken[INJECT_BATCH];
+    unsigned room = LW_RING_SIZE - (unsigned)lw_ring_size(&worker->ready);
+    unsigned count, max = room < INJECT_BATCH ? room : INJECT_BATCH;
+
+    if (max == 0 || lw_inject_is_empty(&worker->runtime->inject)) {
+        if (max != 0)
+            worker->overflowed = false;
+        return false;
+    }
+    count = lw_inject_take(&worker->runtime->inject, taken, max);
+    for (unsigned i = 0; i < count; i++)
+        push_ready(worker, taken[i]);
+    if (count == max)
+        lw_maybe_wake_a_worker(worker->runtime); /* there may be more */
+    return count > 0;
+}
+
+static struct lw_record *oldest_fresh(struct lw_worker *worker)
+{
+    struct lw_record *record;
+    bool lost;
+
+    do
+        record = lw_deque_steal(&worker->fresh, &lost);
+    while (record == NULL && lost);
+    return record;
+}
+
+static struct lw_record *take_next(struct lw_worker *worker)
+{
+    struct lw_record *record = lw_load_rlx(&worker->next);
+
+    if (record != NULL && !lw_cas_acq(&worker->next, &record, NULL)) /* [N1] */
+        record = NULL; /* a thief has it */
+    return record;
+}
+
+struct lw_record *lw_pick(struct lw_worker *worker)
+{
+    uint64_t dispatches = worker->dispatches + 1;
+    struct lw_record *record;
+
+    lw_store_rlx(&worker->dispatches, dispatches);
+    if (lw_unlikely(dispatches % LW_ATTEND_EVERY == 0) &&
+        (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 || lw_load_rlx(&worker->attend)))
+        lw_attend(worker);
+    if (lw_unlikely(dispatches % LW_INJECT_EVERY == 0))
+        (void)pull_injected(worker);
+
+    record = take_next(worker);
+    if (record != NULL) {
+        if (lw_likely(++worker->chain <= LW_CHAIN_MAX))
+            return record;
+        push_ready(worker, record);
+    }
+    worker->chain = 0;
+
+    if (lw_unlikely(worker->streak >= LW_READY_STREAK_MAX)) {
+        worker->streak = 0;
+        record = oldest_fresh(worker);
+        if (record != NULL)
+            return record;
+    }
+    record = lw_ring_pop(&worker->ready);
+    if (record != NULL) {
+        worker->streak += lw_deque_size(&worker->fresh) != 0;
+        return record;
+    }
+    worker->streak = 0;
+    record = lw_deque_pop(&worker->fresh);
+    if (record == NULL && pull_injected(worker))
+        record = lw_ring_pop(&worker->ready);
+    return record;
+}
+
+/* ---- going there */
+
+/* A task is about to run for the first time, on that stack. */
+static void settle(struct lw_record *record, struct lw_stack_head *head)
+{
+    lw_store_rlx(&lw_record_cold(record)->id, lw_record_id(record));
+    lw_store_rlx(&record->place, record->place | (uintptr_t)head);
+}
+
+/* Bind a stack to a task that never ran.  False: there is none just now. */
+static bool bind_stack(struct lw_worker *worker, struct lw_record *record)
+{
+    unsigned class = lw_record_class(record);
+    struct lw_stack_head *head = lw_stack_take(&worker->stacks, class);
+
+    if (head == NULL)
+        return false;
+    settle(record, head);
+    return true;
+}
+
+static bool never_ran(const struct lw_record *record)
+{
+    return (record->place & LW_PLACE_STACK) == 0;
+}
+
+static void *first_frame(const struct lw_record *record)
+{
+    struct lw_stack_head *head = lw_record_stack(record);
+
+    return (char *)head - (head->slot * 5 % COLOURS) * 64;
+}
+
+/* Put back what cannot run just now. */
+static void put_back(struct lw_worker *worker, struct lw_record *record)
+{
+    push_ready(worker, record);
+}
+
+/* Where to go for `to`: its saved stack pointer, or the fresh stack it is bound to now (*fresh).  NULL:
+ * it cannot run just now and was put back. */
+static void *way_to(struct lw_worker *worker, struct lw_record *to, bool *fresh)
+{
+    void *sp;
+
+    *fresh = never_ran(to);
+    if (lw_unlikely(*fresh)) {
+        if (lw_likely(bind_stack(worker, to)))
+            return first_frame(to);
+    } else {
+        sp = lw_load_acq(&to->sp); /* [S1] */
+        if (lw_likely(sp != NULL)) {
+            lw_store_rlx(&to->sp, NULL);
+            return sp;
+        }
+    }
+    put_back(worker, to);
+    return NULL;
+}
+
+/* The one place from which stacks are left to come back: one call of lw_switch, so that returns are
+ * predicted.  to NULL: the idle stack.  Nothing read before the switch may be used after it. */
+static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to)
+{
+    struct lw_record *from = thread->current;
+    void **saved_sp = from != NULL ? &from->sp : &thread->idle_sp;
+    int saved_errno = lw_errno_get(lw_errno_offset);
+    void *fake = NULL, *sp = thread->idle_sp;
+    bool fresh = false;
+
+    for (int tries = 0; to != NULL && tries < ON_STACK_TRIES; tries++) {
+        sp = way_to(thread->worker, to, &fresh);
+        if (lw_likely(sp != NULL))
+            break;
+        to = lw_pick(thread->worker);
+        if (to == from) /* woken meanwhile, and still here */
+            return;
+        sp = thread->idle_sp;
+        if (tries == ON_STACK_TRIES - 1 && to != NULL) {
+            put_back(thread->worker, to);
+            to = NULL;
+        }
+    }
+    if (lw_unlikely(to == NULL && from == NULL))
+        return; /* on the idle stack already */
+    thread->current = to;
+    thread->budget = LW_BUDGET;
+    lw_fiber_leave(thread, to, &fake);
+    if (lw_unlikely(fresh)) {
+        lw_errno_put(lw_errno_offset, 0);
+        lw_switch_new(saved_sp, sp);
+    } else {
+        lw_switch(saved_sp, sp);
+    }
+    lw_fiber_arrive(fake);
+    lw_errno_put(lw_errno_offset, saved_errno);
+}
+
+void lw_park(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_record *to = lw_pick(thread->worker);
+
+    if (lw_likely(to != thread->current))
+        switch_to(thread, to);
+}
+
+void lw_run_from_idle(struct lw_thread *thread, struct lw_record *record)
+{
+    switch_to(thread, record);
+}
+
+void lw_yield(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_worker *worker;
+    struct lw_record *to;
+
+    if (thread == NULL || thread->worker == NULL)
+        return;
+    worker = thread->worker;
+    lw_store_rlx(&worker->dispatches, worker->dispatches + 1);
+    if (lw_unlikely(worker->dispatches % LW_ATTEND_EVERY == 0) &&
+        (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 || lw_load_rlx(&worker->attend)))
+        lw_attend(worker);
+    if (lw_unlikely(worker->dispatches % LW_INJECT_EVERY == 0))
+        (void)pull_injected(worker);
+
+    worker->chain = 0;
+    to = take_next(worker);
+    if (to != NULL)
+        push_ready(worker, to);
+    to = lw_deque_size(&worker->fresh) != 0 ? oldest_fresh(worker) : NULL;
+    if (to == NULL)
+        to = lw_ring_pop(&worker->ready);
+    if (to == NULL && pull_injected(worker))
+        to = lw_ring_pop(&worker->ready);
+    if (to == NULL) {
+        thread->budget = LW_BUDGET;
+        return;
+    }
+    /* Once the ring has overflowed, what yields goes behind what had to go to the injection stack. */
+    if (lw_unlikely(worker->overflowed))
+        lw_inject_push(&worker->runtime->inject, thread->current, thread->current);
+    else
+        push_ready(worker, thread->current);
+    switch_to(thread, to);
+}
+
+/* The life of a stack: run the task it was bound to, then, as long as there are, others that never
+ * ran.  Entered by a jump, left by a jump. */
+__attribute__((noreturn, used, visibility("hidden"))) void lw_task_main(void);
+
+void lw_task_main(void)
+{
+    lw_fiber_arrive(NULL);
+    for (;;) {
+        struct lw_thread *thread = lw_thread_self();
+        struct lw_record *me = thread->current, *to;
+        struct lw_stack_head *head = lw_record_stack(me);
+        unsigned class = lw_record_class(me);
+        int status = me->fn(me->arg);
+        bool fresh;
+        void *sp;
+
+        if (lw_unlikely(lw_forked()))
+            _exit(status);
+        thread = lw_thread_self(); /* it may be another one now */
+        struct lw_worker *worker = thread->worker;
+
+        lw_task_finish(worker, me, status);
+        lw_fiber_clean(head, lw_stack_bytes(class), __builtin_frame_address(0));
+        to = lw_pick(worker);
+        if (to != NULL && never_ran(to) && lw_record_class(to) == class) {
+            settle(to, head);
+            thread->current = to;
+            thread->budget = LW_BUDGET;
+            lw_errno_put(lw_errno_offset, 0);
+            continue;
+        }
+        thread->current = NULL;
+        lw_stack_give(&worker->stacks, class, head); /* still under our feet: see lw_stack_give() */
+        if (to != NULL && never_ran(to)) {
+            put_back(worker, to); /* of another class: from the idle stack */
+            to = NULL;
+        }
+        sp = to != NULL ? way_to(worker, to, &fresh) : NULL;
+        if (sp == NULL) {
+            to = NULL;
+            sp = thread->idle_sp;
+        }
+        thread->current = to;
+        thread->budget = LW_BUDGET;
+        lw_fiber_leave(thread, to, NULL);
+        lw_leave_to(sp);
+    }
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread that watches the workers; the same one will look for deadlocks.
+ *
+ * Each 10 ms, while any worker is awake: a worker that has not dispatched since the last look runs one
+ * task for long.  It is asked to attend to its clock when it can, another worker is woken for its
+ * queues, and when the kernel says that it sleeps in a system call for two looks in a row, a spare
+ * worker joins, so that as many as were asked for can run.  When the stuck one returns there is one too
+ * many: spares whose number is above what is allowed go to sleep and are not woken for work.
+ *
+ * Idle costs nothing: after three looks at which all workers slept in their last stage, memory of a peak
+ * is given back and the thread sleeps until a worker wakes up.
+ *
+ * [K1] asleep = 1; heavy; look at the workers once more  <->  worker: awake; light; load asleep. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "runtime/os/os.h"
+#include "runtime/worker.h"
+
+enum {
+    PERIOD_NS = 10000000,
+    QUIET_LOOKS = 3,
+    TRIM_LOOKS = 500,      /* 5 s */
+    TRIM_STACKS_MIN = 256, /* idle in the depot for that long */
+};
+
+static struct {
+    pthread_t thread;
+    unsigned users;       /* runtimes; under the runtimes' lock */
+    uint32_t word;        /* futex: changes when somebody wants the thread */
+    bool leaving;
+} tick;
+
+uint32_t lw_tick_asleep;
+
+void lw_tick_wake(void)
+{
+    lw_store_rlx(&lw_tick_asleep, 0);
+    (void)lw_add_sc(&tick.word, 1);
+    lw_sys.futex_wake(&tick.word, 1);
+}
+
+/* ---- one look */
+
+/* The worker is inside a system call that does not return. */
+static bool is_blocked(const struct lw_worker *worker)
+{
+    const struct lw_thread *thread = lw_load_acq(&worker->thread);
+    char state = thread != NULL ? lw_thread_state(thread->tid) : 0;
+
+    return state == 'S' || state == 'D';
+}
+
+static void look_at(struct lw_worker *worker, uint32_t *stuck)
+{
+    uint64_t dispatches = lw_load_rlx(&worker->dispatches);
+
+    if (dispatches != worker->dispatches_seen || lw_load_rlx(&worker->asleep) != LW_AWAKE) {
+        worker->dispatches_seen = dispatches;
+        worker->quiet_looks = 0;
+        return;
+    }
+    if (++worker->quiet_looks < 2)
+        return;
+    lw_store_rlx(&worker->attend, 1);
+    if (lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0)
+        lw_maybe_wake_a_worker(worker->runtime);
+    if (is_blocked(worker))
+        ++*stuck;
+}
+
+/* All asleep in the last stage. */
+static bool look_at_runtime(struct lw_runtime *runtime)
+{
+    uint32_t count = lw_load_acq(&runtime->worker_count), stuck = 0, asleep = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        look_at(runtime->workers[i], &stuck);
+        asleep += lw_load_rlx(&runtime->workers[i]->asleep) % 2 != 0 && lw_load_rlx(&runtime->workers[i]->sleeps_long);
+    }
+    if (runtime->worker_goal + stuck > lw_load_rlx(&runtime->worker_limit))
+        for (uint32_t i = lw_load_rlx(&runtime->worker_limit); i < count && i < runtime->worker_goal + stuck; i++)
+            lw_poller_ring(&runtime->workers[i]->poller); /* a spare that is needed again */
+    lw_store_rlx(&runtime->worker_limit, runtime->worker_goal + stuck);
+    if (stuck > 0 && count < runtime->worker_goal + stuck && count < LW_WORKERS_MAX &&
+        lw_load_rlx(&runtime->state) == LW_RUNTIME_RUNNING)
+        (void)lw_worker_start(runtime, count); /* without threads it stays as it is */
+    return asleep == count;
+}
+
+static bool look_at_all(void)
+{
+    bool quiet = true;
+
+    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
+        if (lw_runtimes[i] != NULL)
+            quiet &= look_at_runtime(lw_runtimes[i]);
+    return quiet;
+}
+
+/* ---- memory after a peak */
+
+static void trim_now_and_then(bool quiet)
+{
+    static size_t least_idle; /* in the depot since the last trim */
+    static unsigned looks;
+    size_t carved, idle;
+
+    lw_stack_counts(&carved, &idle);
+    if (looks == 0 || idle < least_idle)
+        least_idle = idle;
+    if (++looks < TRIM_LOOKS && !quiet)
+        return;
+    looks = 0;
+    if (least_idle >= TRIM_STACKS_MIN || (quiet && idle >= TRIM_STACKS_MIN)) {
+        (void)lw_stack_trim();
+        (void)lw_record_trim();
+    }
+}
+
+/* ---- the thread */
+
+static void *tick_main(void *arg)
+{
+    unsigned quiet_looks = 0;
+
+    (void)arg;
+    (void)pthread_setname_np(pthread_self(), "lw-locksmith");
+    while (!lw_load_acq(&tick.leaving)) {
+        uint32_t seen = lw_load_acq(&tick.word);
+        bool quiet;
+
+        lw_runtimes_lock();
+        quiet = look_at_all();
+        lw_runtimes_unlock();
+        quiet_looks = quiet ? quiet_looks + 1 : 0;
+        trim_now_and_then(quiet_looks == QUIET_LOOKS);
+        if (quiet_looks > QUIET_LOOKS) {
+            lw_store_rlx(&lw_tick_asleep, 1);
+            lw_asym_heavy(); /* [K1] */
+            lw_runtimes_lock();
+            quiet = look_at_all();
+            lw_runtimes_unlock();
+            if (quiet)
+                lw_sys.futex_wait(&tick.word, seen, LW_FOREVER);
+            lw_store_rlx(&lw_tick_asleep, 0);
+            quiet_looks = 0;
+        } else {
+            lw_sys.futex_wait(&tick.word, seen, lw_sys.now() + PERIOD_NS);
+        }
+    }
+    return NULL;
+}
+
+int lw_tick_start(void)
+{
+    int err = 0;
+
+    if (tick.users == 0) {
+        lw_store_rel(&tick.leaving, false);
+        err = -lw_sys.thread_create(&tick.thread, NULL, tick_main, NULL);
+    }
+    if (err == 0)
+        tick.users++;
+    return err;
+}
+
+void lw_tick_stop(void)
+{
+    pthread_t thread = tick.thread;
+
+    if (--tick.users > 0)
+        return;
+    lw_store_rel(&tick.leaving, true);
+    lw_tick_wake();
+    lw_runtimes_unlock(); /* the thread may be about to take it */
+    (void)pthread_join(thread, NULL);
+    lw_runtimes_lock();
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* The two ends of a wait, for tasks and guests.  The protocol is at the top of wait.h. */
+#include "runtime/wait.h"
+
+#include <errno.h>
+
+#include "runtime/os/os.h"
+#include "runtime/worker.h"
+
+const char *const lw_wait_kind_names[LW_WAIT_KINDS] = {
+    [LW_WAIT_NONE] = "nothing",
+    [LW_WAIT_SLEEP] = "sleep",
+    [LW_WAIT_READ] = "read",
+    [LW_WAIT_WRITE] = "write",
+    [LW_WAIT_JOIN] = "join",
+    [LW_WAIT_GROUP] = "group",
+    [LW_WAIT_FUTEX] = "futex",
+    [LW_WAIT_CALL] = "blocking call",
+    [LW_WAIT_SIGNAL] = "signal",
+    [LW_WAIT_LOCK] = "lock",
+    [LW_WAIT_UNITS] = "semaphore",
+    [LW_WAIT_EVENT] = "event",
+    [LW_WAIT_CONDITION] = "condition",
+    [LW_WAIT_SEND] = "channel to send",
+    [LW_WAIT_RECEIVE] = "channel to receive",
+};
+
+/* Waits that the detector follows begin ARMED: what the task holds may still change until it parks. */
+static bool is_in_graph(enum lw_wait_kind kind)
+{
+    return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;
+}
+
+void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
+                   lw_nsec deadline, const void *site)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint64_t sequence = (lw_load_rlx(&cold->wait) >> LW_STATE_BITS) + 1;
+
+    lw_store_rlx(&cold->object, (uint64_t)(uintptr_t)object);
+    lw_store_rlx(&cold->deadline, deadline);
+    lw_store_rlx(&cold->since, lw_thread_self()->coarse_ms);
+    lw_store_rlx(&cold->site, site);
+    lw_store_rlx(&cold->object_name, name);
+    lw_store_rlx(&cold->kind, (uint8_t)kind);
+    lw_store_rel(&cold->wait, sequence << LW_STATE_BITS |
+                                  (is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING)); /* [W1] */
+}
+
+int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)
+{
+    switch (outcome) {
+    case LW_GRANTED:
+        return 0;
+    case LW_TIMEOUT:
+        return lw_timeout_error(lw_record_cold(me)->deadline);
+    case LW_CANCELLED:
+        return -ECANCELED;
+    case LW_FORCED:
+        return -EDEADLK;
+    case LW_CLOSED:
+        return -EPIPE;
+    case LW_RETRY:
+    case LW_OVERTAKE:
+        return -EAGAIN;
+    case LW_DEAD:
+        break;
+    }
+    lw_panic("a task of a runtime that was stopped runs", __FILE__, __LINE__);
+}
+
+/* ---- the waiter's side */
+
+int lw_deliver_cancel(struct lw_record *me)
+{
+    uint64_t ctl = lw_load_rlx(&me->ctl);
+
+    if (lw_record_cold(me)->shields != 0)
+        return 0;
+    do {
+        if ((ctl & LW_CTL_FRESH_MASK) == 0)
+            return 0;
+    } while (!lw_cas_acq_rel(&me->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK));
+    return -ECANCELED;
+}
+
+static enum lw_outcome outcome_of(uint64_t wait)
+{
+    lw_debug_check((wait & LW_PHASE_MASK) == LW_PHASE_ENDED);
+    return (enum lw_outcome)((wait >> LW_OUTCOME_SHIFT) & 7);
+}
+
+/* A guest sleeps on the low half of its wait word. */
+static enum lw_outcome guest_wait(struct lw_cold *cold)
+{
+    uint32_t *word = (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    lw_nsec deadline = cold->deadline;
+    int saved = lw_errno_get(lw_errno_offset);
+
+    for (;;) {
+        uint64_t seen = lw_load_acq(&cold->wait); /* [W2] */
+
+        if ((seen & LW_PHASE_MASK) == LW_PHASE_ENDED) {
+            lw_errno_put(lw_errno_offset, saved);
+            return outcome_of(seen);
+        }
+        if (!lw_wait_can_end(seen)) /* GRANTING: the waker is about to say so */
+            lw_sys.futex_wait(word, (uint32_t)seen, LW_FOREVER);
+        else if (deadline == LW_FOREVER || lw_sys.now() < deadline)
+            lw_sys.futex_wait(word, (uint32_t)seen, deadline);
+        else
+            (void)lw_cas_acq_rel(&cold->wait, &seen, lw_wait_ended(seen, LW_TIMEOUT));
+    }
+}
+
+/* The task tries to end its own wait, before it has left.  True: it has, and is in no run queue. */
+static bool end_own(struct lw_cold *cold, uint64_t wait, enum lw_outcome outcome)
+{
+    return lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, outcome));
+}
+
+static enum lw_outcome finish(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    struct lw_worker *worker = lw_thread_self()->worker;
+    uint64_t wait;
+
+    if (lw_unlikely(worker == NULL))
+        return guest_wait(cold);
+    if (lw_unlikely((me->place & (LW_PLACE_CHILD | LW_PLACE_ENROLLED)) == LW_PLACE_CHILD))
+        lw_group_enroll(me);
+
+    wait = lw_load_rlx(&cold->wait);
+    if ((wait & LW_PHASE_MASK) == LW_PHASE_ARMED) {
+        uint64_t blocked = (wait & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING;
+
+        if (lw_cas_sc(&cold->wait, &wait, blocked)) /* [W1] */
+            wait = blocked;
+    }
+    if (lw_likely((wait & LW_PHASE_MASK) == LW_PHASE_WAITING)) {
+        lw_asym_light(); /* [W3] */
+        if (lw_unlikely((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0) && cold->shields == 0 &&
+            end_own(cold, wait, LW_CANCELLED)) {
+            (void)lw_deliver_cancel(me);
+            return LW_CANCELLED;
+        }
+        if (cold->deadline != LW_FOREVER) {
+            if (cold->deadline <= worker->attended_at && end_own(cold, wait, LW_TIMEOUT))
+                return LW_TIMEOUT;
+            lw_timer_arm(&worker->wheel, cold, cold->deadline);
+        }
+    }
+    lw_park();
+    wait = lw_load_rlx(&cold->wait); /* [W2] through the run queue */
+    if (outcome_of(wait) == LW_CANCELLED)
+        (void)lw_deliver_cancel(me);
+    return outcome_of(wait);
+}
+
+enum lw_outcome lw_wait_finish(struct lw_record *me)
+{
+    return finish(me);
+}
+
+enum lw_outcome lw_wait_finish_shielded(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    enum lw_outcome outcome = finish(me);
+
+    lw_store_rlx(&cold->shields, (uint16_t)(cold->shields - 1));
+    return outcome;
+}
+
+void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
+                            lw_nsec deadline, const void *site)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+
+    /* Before the wait is published: a canceller reads it after the wait word. */
+    lw_store_rlx(&cold->shields, (uint16_t)(cold->shields + 1));
+    lw_wait_begin(me, kind, object, name, deadline, site);
+}
+
+void lw_wait_yield(void)
+{
+    lw_yield();
+}
+
+/* ---- the other side */
+
+bool lw_wake_claim(struct lw_record *record)
+{
+    struct lw_cold *cold = lw_record_cold(record);
+    uint64_t seen = lw_load_rlx(&cold->wait);
+
+    for (;;) {
+        uint64_t phase = seen & LW_PHASE_MASK;
+
+        if (phase != LW_PHASE_WAITING && phase != LW_PHASE_ARMED && phase != LW_PHASE_CLAIMED)
+            return false;
+        if (lw_cas_acq_rel(&cold->wait, &seen, (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING)) /* [W1] */
+            return true;
+    }
+}
+
+/* The state of a claimed wait becomes its outcome; from here on a guest may be gone. */
+static void state_outcome(struct lw_record *record, enum lw_outcome outcome)
+{
+    struct lw_cold *cold = lw_record_cold(record);
+    uint64_t wait = lw_load_rlx(&cold->wait);
+
+    lw_debug_check((wait & LW_PHASE_MASK) == LW_PHASE_GRANTING);
+    lw_store_rel(&cold->wait, lw_wait_ended(wait, outcome)); /* [W2] */
+}
+
+void lw_wake(struct lw_record *record, enum lw_outcome outcome, enum lw_wake_place place)
+{
+    state_outcome(record, outcome);
+    lw_make_ready(record, place == LW_WAKE_NEXT);
+}
+
+bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome)
+{
+    if (!lw_cas_acq_rel(&lw_record_cold(record)->wait, &seen, lw_wait_ended(seen, outcome)))
+        return false;
+    lw_make_ready(record, false);
+    return true;
+}
+
+void lw_wake_batch_run(struct lw_wake_batch *batch, enum lw_outcome outcome)
+{
+    /* A guest may reuse its record the moment its outcome is stated: it is woken by itself, first
+     * unlinked.  Tasks stay where they are until they are queued. */
+    struct lw_wake_batch tasks = {0};
+    struct lw_record *next;
+
+    for (struct lw_record *record = batch->first; record != NULL; record = next) {
+        next = record->next;
+        if (next != NULL)
+            __builtin_prefetch(lw_record_cold(next));
+        if (lw_unlikely(lw_record_is_guest(record))) {
+            lw_wake(record, outcome, LW_WAKE_TAIL);
+        } else {
+            state_outcome(record, outcome);
+            lw_wake_batch_add(&tasks, record);
+        }
+    }
+    lw_wake_batch_run_ended(&tasks);
+    *batch = (struct lw_wake_batch){0};
+}
+
+void lw_wake_batch_run_ended(struct lw_wake_batch *batch)
+{
+    if (batch->first != NULL)
+        lw_make_all_ready(batch->first, batch->last, batch->count);
+}

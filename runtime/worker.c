@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread of a worker: run what there is, look for more, sleep.
+ *
+ * Looking.  A thief takes from a victim only what has not moved for an age by the thief's own clock
+ * (5 us, doubling to 100 us while what it took lasted less than 20 us), or from a ready ring with 16 or
+ * more in it; `next` only after ten ages without a dispatch.  Ungated stealing makes fine-grained work
+ * five times slower.  It looks for up to 50 us, but only after work that came from outside (injected,
+ * stolen, or a doorbell); after work from its own timers and poller it looks once.
+ *
+ * Sleeping, in two stages, always in the worker's own poller.  Stage 1: asleep = 1, look again at all
+ * queues, sleep at most 1 ms.  Stage 2, after a stage 1 that found nothing: the same with a heavy fence
+ * before the look, and until the next timer.  So pushes need no fence: what a pusher misses in stage 1
+ * costs a millisecond, and in stage 2 it cannot miss.
+ *
+ * Waking.  Whoever pushes and finds sleepers but no searcher makes one: `searching` is counted for it
+ * by its waker, so at most one wake is on its way.  A searcher that finds work and was the last one
+ * wakes the next if there is more.
+ *
+ * [P1] push; light; load sleeping  <->  asleep = 1, sleeping + 1; heavy; look at the queues.
+ * [I1] inject: CAS seq_cst; load sleeping  <->  asleep = 1 (seq_cst); load in (seq_cst).
+ * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker pushed. */
+#include "runtime/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/fiber.h"
+#include "runtime/os/os.h"
+
+enum {
+    AGE_MIN_NS = 5000,
+    AGE_MAX_NS = 100000,
+    SHORT_LOOT_NS = 20000,
+    NEXT_AGES = 10,
+    MANY_READY = 16,
+    LOOT_MAX = 128,
+    SEARCH_NS = 50000,
+    STAGE_1_NS = 1000000,
+    STALE_POLL_NS = 1000000,
+    EXPIRE_MAX = 256,
+};
+
+static bool is_leaving(const struct lw_worker *worker)
+{
+    return lw_load_acq(&worker->runtime->state) == LW_RUNTIME_LEAVING;
+}
+
+/* ---- stealing */
+
+static unsigned take_ready(struct lw_worker *worker, struct lw_worker *victim)
+{
+    struct lw_record *loot[LOOT_MAX];
+    unsigned room = LW_RING_SIZE - (unsigned)lw_ring_size(&worker->ready);
+    unsigned count = lw_ring_steal(&victim->ready, loot, room < LOOT_MAX ? room : LOOT_MAX);
+
+    for (unsigned i = 0; i < count; i++)
+        lw_make_ready(loot[i], false);
+    return count;
+}
+
+/* Up to half of the victim's fresh ones, one at a time: each is a race of its own. */
+static unsigned take_fresh(struct lw_worker *worker, struct lw_worker *victim)
+{
+    int64_t half = (lw_deque_size(&victim->fresh) + 1) / 2;
+    unsigned count = 0;
+    bool lost = false;
+
+    while (count < LOOT_MAX && count < half && !lost) {
+        struct lw_record *record = lw_deque_steal(&victim->fresh, &lost);
+
+        if (record == NULL)
+            break;
+        if (!lw_deque_push(&worker->fresh, record))
+            lw_make_injected(worker->runtime, record, record);
+        count++;
+    }
+    return count;
+}
+
+static unsigned take_next_of(struct lw_worker *worker, struct lw_worker *victim, struct lw_record *next)
+{
+    if (!lw_cas_acq(&victim->next, &next, NULL)) /* [N1] */
+        return 0;
+    (void)worker;
+    lw_make_ready(next, false);
+    return 1;
+}
+
+/* Note what has moved since the last look, and take what has not for long enough. */
+static unsigned steal_from(struct lw_worker *worker, struct lw_worker *victim, unsigned long now)
+{
+    struct lw_sight *sight = &worker->sights[victim->index];
+    uint64_t fresh = (uint64_t)lw_load_rlx(&victim->fresh.top), ready = lw_load_rlx(&victim->ready.head);
+    uint64_t dispatches = lw_load_rlx(&victim->dispatches), ready_size = lw_ring_size(&victim->ready);
+    struct lw_record *next = lw_load_rlx(&victim->next);
+
+    if (fresh != sight->fresh || lw_deque_size(&victim->fresh) == 0) {
+        sight->fresh = fresh;
+        sight->fresh_since = now;
+    }
+    if (ready != sight->ready || ready_size == 0) {
+        sight->ready = ready;
+        sight->ready_since = now;
+    }
+    if (next == NULL || next != sight->next || dispatches != sight->dispatches) {
+        sight->next = next;
+        sight->dispatches = dispatches;
+        sight->next_since = now;
+    }
+    if (now - sight->fresh_since > worker->age)
+        return take_fresh(worker, victim);
+    if (ready_size >= MANY_READY || now - sight->ready_since > worker->age)
+        return take_ready(worker, victim);
+    if (now - sight->next_since > NEXT_AGES * worker->age)
+        return take_next_of(worker, victim, next);
+    return 0;
+}
+
+/* What was stolen last is used up: was it worth it? */
+static void judge_loot(struct lw_worker *worker, unsigned long now)
+{
+    if (worker->looted_at == 0)
+        return;
+    if (now - worker->looted_at < SHORT_LOOT_NS)
+        worker->age = worker->age * 2 < AGE_MAX_NS ? worker->age * 2 : AGE_MAX_NS;
+    else if (now - worker->looted_at > 5 * SHORT_LOOT_NS)
+        worker->age = AGE_MIN_NS;
+    worker->looted_at = 0;
+}
+
+/* Timers and descriptors of workers that are too busy to look, or stuck. */
+static bool help_out(struct lw_worker *victim, lw_nsec now)
+{
+    bool found = false;
+
+    if (lw_wheel_is_due(&victim->wheel, now - STAGE_1_NS / 4))
+        found = lw_wheel_run(&victim->wheel, now, EXPIRE_MAX) > 0;
+    if (lw_load_rlx(&victim->poller.registered) != 0 && lw_load_rlx(&victim->asleep) == LW_AWAKE &&
+        now - lw_load_rlx(&victim->polled_at) > STALE_POLL_NS) {
+        lw_store_rlx(&victim->polled_at, now);
+        found |= lw_poller_poll(&victim->poller, 0) > 0;
+    }
+    return found;
+}
+
+/* One look at all the others. */
+static bool look_around(struct lw_worker *worker, lw_nsec now)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    uint32_t count = lw_load_acq(&runtime->worker_count); /* [G1] */
+
+    for (uint32_t i = 1; i < count; i++) {
+        struct lw_worker *victim = runtime->workers[(worker->index + i) % count];
+
+        if (help_out(victim, now))
+            return true;
+        if (steal_from(worker, victim, (unsigned long)now) > 0) {
+            worker->looted_at = (unsigned long)now;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- searching */
+
+static bool begin_search(struct lw_worker *worker)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    uint32_t limit = lw_load_rlx(&runtime->worker_count) / 2;
+
+    if (worker->searching)
+        return true;
+    if (lw_load_rlx(&runtime->searching) >= (limit > 0 ? limit : 1))
+        return false;
+    (void)lw_add_sc(&runtime->searching, 1);
+    worker->searching = true;
+    return true;
+}
+
+/* After the search; if it found something and nobody else searches, the next one may come. */
+static void end_search(struct lw_worker *worker, bool found)
+{
+    struct lw_runtime *runtime = worker->runtime;
+
+    if (!worker->searching)
+        return;
+    worker->searching = false;
+    if (lw_add_sc(&runtime->searching, (uint32_t)-1) == 1 && found &&
+        (lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 || !lw_inject_is_empty(&runtime->inject)))
+        lw_maybe_wake_a_worker(runtime);
+}
+
+/* Look for work for a while; true: something is in our own queues now. */
+static bool search(struct lw_worker *worker)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    lw_nsec now = lw_sys.now(), until = now + (worker->outside ? SEARCH_NS : 0);
+    unsigned spins = 0;
+    bool found;
+
+    judge_loot(worker, (unsigned long)now);
+    if (!begin_search(worker))
+        until = now;
+    worker->outside = false;
+    do {
+        found = !lw_inject_is_empty(&runtime->inject) || look_around(worker, now);
+        if (found || lw_wheel_is_due(&worker->wheel, now) || is_leaving(worker))
+            break;
+        for (int i = 0; i < 8; i++)
+            lw_pause();
+        if (++spins % 32 == 0)
+            lw_sys.yield(); /* who is to post may need this CPU */
+        now = lw_sys.now();
+    } while (now < until);
+    if (found)
+        worker->outside = true;
+    return found;
+}
+
+/* ---- sleeping */
+
+/* Something that a sleeper could do. */
+static bool is_work_about(struct lw_worker *worker)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    uint32_t count = lw_load_acq(&runtime->worker_count);
+
+    if (!lw_inject_is_empty(&runtime->inject) || is_leaving(worker))
+        return true;
+    for (uint32_t i = 0; i < count; i++)
+        if (lw_ring_size(&runtime->workers[i]->ready) >= MANY_READY)
+            return true;
+    return false;
+}
+
+/* Work that its owner is likely to get to itself: worth a look in a millisecond. */
+static bool is_work_pending(const struct lw_worker *worker)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    uint32_t count = lw_load_acq(&runtime->worker_count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct lw_worker *other = runtime->workers[i];
+
+        if (other != worker && (lw_ring_size(&other->ready) > 0 || lw_deque_size(&other->fresh) > 0 ||
+                                lw_load_rlx(&other->next) != NULL))
+            return true;
+    }
+    return false;
+}
+
+static lw_nsec sleep_time(const struct lw_worker *worker, bool final)
+{
+    lw_nsec due = lw_load_rlx(&worker->wheel.next_due), time = -1;
+
+    if (due != LW_TIMER_NONE) {
+        time = due - lw_sys.now();
+        if (time < 0)
+            time = 0;
+    }
+    if (!final && (time < 0 || time > STAGE_1_NS))
+        time = STAGE_1_NS;
+    return time;
+}
+
+/* Another worker was stuck when this one was started, and is not any more. */
+static bool is_spare(const struct lw_worker *worker)
+{
+    return worker->index >= lw_load_rlx(&worker->runtime->worker_limit) && !is_leaving(worker);
+}
+
+/* Only its own descriptors and timers wake it: it is not counted as a sleeper, so nobody does for work. */
+static void sleep_as_spare(struct lw_worker *worker)
+{
+    lw_nsec time = sleep_time(worker, true);
+
+    end_search(worker, false);
+    lw_store_rlx(&worker->sleeps_long, 1);
+    lw_store_rel(&worker->asleep, LW_ASLEEP_SPARE);
+    lw_asym_heavy();
+    if (!is_leaving(worker) && is_spare(worker))
+        (void)lw_poller_poll(&worker->poller, time);
+    lw_store_rel(&worker->asleep, LW_AWAKE);
+    lw_tick_awake();
+}
+
+static void sleep_a_while(struct lw_worker *worker)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    bool final = worker->sleep_stage >= 2 && !is_work_pending(worker), rung;
+    int events = 0;
+
+    if (is_spare(worker)) {
+        sleep_as_spare(worker);
+        return;
+    }
+    lw_store_rlx(&worker->sleeps_long, final);
+    (void)lw_swap_sc(&worker->asleep, LW_ASLEEP);
+    (void)lw_add_sc(&runtime->sleeping, 1);
+    end_search(worker, false);
+    if (final)
+        lw_asym_heavy(); /* [P1] */
+    if (!is_work_about(worker) && !(final && is_work_pending(worker))) {
+        events = lw_poller_poll(&worker->poller, sleep_time(worker, final));
+        lw_store_rlx(&worker->polled_at, lw_sys.now());
+    }
+    rung = lw_swap_acq_rel(&worker->asleep, LW_AWAKE) == LW_WOKEN; /* [P2] */
+    if (rung) {
+        worker->searching = true; /* counted by the waker, as is `sleeping` */
+        worker->outside = true;
+    } else {
+        (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
+    }
+    if (rung || events > 0)
+        worker->sleep_stage = 1;
+    else if (worker->sleep_stage < 2)
+        worker->sleep_stage++;
+    lw_tick_awake();
+}
+
+void lw_wake_a_worker(struct lw_runtime *runtime)
+{
+    uint32_t none = 0, count = lw_load_acq(&runtime->worker_count);
+
+    if (!lw_cas_sc(&runtime->searching, &none, 1))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        struct lw_worker *worker = runtime->workers[i];
+        uint32_t asleep = LW_ASLEEP;
+
+        if (lw_load_rlx(&worker->asleep) == LW_ASLEEP && lw_cas_acq_rel(&worker->asleep, &asleep, LW_WOKEN)) { /* [P2] */
+            (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
+            lw_poller_ring(&worker->poller);
+            return;
+        }
+    }
+    (void)lw_add_sc(&runtime->searching, (uint32_t)-1);
+}
+
+/* ---- the loop */
+
+static struct lw_record *find_work(struct lw_worker *worker)
+{
+    struct lw_record *record;
+
+    while (!is_leaving(worker)) {
+        worker->attended_at = 0;
+        lw_attend(worker);
+        record = lw_pick(worker);
+        if (record == NULL && search(worker))
+            record = lw_pick(worker);
+        if (record != NULL) {
+            end_search(worker, true);
+            worker->sleep_stage = 1;
+            return record;
+        }
+        if (lw_load_rlx(&worker->runtime->state) == LW_RUNTIME_STOPPING) {
+            (void)lw_add_sc(&worker->runtime->idle_word, 1);
+            lw_sys.futex_wake(&worker->runtime->idle_word, INT32_MAX);
+        }
+        sleep_a_while(worker);
+    }
+    end_search(worker, false);
+    return NULL;
+}
+
+static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
+{
+    char name[16];
+
+    thread->worker = worker;
+    thread->budget = LW_BUDGET;
+    thread->tid = (int)syscall(SYS_gettid);
+    worker->thread = thread;
+    lw_thread_tls = thread;
+    lw_fiber_thread_init(thread);
+    (void)lw_overflow_thread_enter(&thread->altstack); /* without memory: overflow is not named */
+    (void)snprintf(name, sizeof name, "%.8s-%u", worker->runtime->name, worker->index);
+    (void)pthread_setname_np(pthread_self(), name);
+}
+
+static void *worker_main(void *arg)
+{
+    struct lw_worker *worker = arg;
+    struct lw_thread thread = {0};
+
+    enter_thread(worker, &thread);
+    while (!is_leaving(worker)) {
+        struct lw_record *record = lw_pick(worker);
+
+        if (record == NULL)
+            record = find_work(worker);
+        if (record != NULL)
+            lw_run_from_idle(lw_thread_self(), record);
+    }
+    lw_record_drain(&worker->records);
+    lw_stack_drain(&worker->stacks);
+    lw_overflow_thread_leave(thread.altstack);
+    lw_thread_tls = NULL;
+    return NULL;
+}
+
+static int worker_init(struct lw_worker *worker, struct lw_runtime *runtime, unsigned index)
+{
+    int err;
+
+    worker->runtime = runtime;
+    worker->index = index;
+    worker->age = AGE_MIN_NS;
+    worker->sleep_stage = 1;
+    worker->outside = true;
+    worker->poller = (struct lw_poller){.epoll = -1, .doorbell = -1};
+    worker->sights = lw_sys.calloc(LW_WORKERS_MAX, sizeof *worker->sights);
+    err = worker->sights != NULL ? lw_deque_init(&worker->fresh) : -ENOMEM;
+    if (err == 0)
+        err = lw_wheel_init(&worker->wheel);
+    if (err == 0)
+        err = lw_poller_init(&worker->poller);
+    return err;
+}
+
+void lw_worker_free(struct lw_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    lw_poller_fini(&worker->poller);
+    lw_wheel_fini(&worker->wheel);
+    lw_deque_fini(&worker->fresh);
+    lw_sys.free(worker->sights);
+    lw_sys.free(worker->memory);
+}
+
+int lw_worker_start(struct lw_runtime *runtime, unsigned index)
+{
+    char *memory = lw_sys.calloc(1, sizeof(struct lw_worker) + 63);
+    struct lw_worker *worker;
+    int err;
+
+    if (memory == NULL)
+        return -ENOMEM;
+    worker = (struct lw_worker *)(void *)(memory + (64 - (uintptr_t)memory % 64) % 64);
+    worker->memory = memory;
+    err = worker_init(worker, runtime, index);
+    if (err == 0) {
+        runtime->workers[index] = worker;
+        err = -lw_sys.thread_create(&worker->pthread, NULL, worker_main, worker);
+    }
+    if (err < 0) {
+        runtime->workers[index] = NULL;
+        lw_worker_free(worker);
+        return err;
+    }
+    lw_store_rel(&runtime->worker_count, index + 1); /* [G1] */
+    return 0;
+}
