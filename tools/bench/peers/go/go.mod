@@ -1,0 +1,3 @@
+module latchwork/bench
+
+go 1.19

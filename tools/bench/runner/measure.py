@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Measures one system on one workload, once: a program of its own, or a server under a load.
+
+The first CPUs are the workers'.  A load runs on the second CPU, beside a server with one worker.
+"""
+
+import csv
+import os
+import tempfile
+
+from . import catalogue
+from .programs import Failed, Reading, Server, call, cpu_time, cpus, cpus_of, peak, read, tool
+
+ECHO_SECONDS, ECHO_SECONDS_QUICK = 3.0, 0.3
+KV_SECONDS, KV_SECONDS_QUICK = 2.0, 0.2
+KV_CLIENTS = 50
+
+
+class Missing(Exception):
+    """Something that takes part is not there; not a failure."""
+
+
+class Bench:
+    def __init__(self, files, broken, quick, timeout):
+        self.files, self.broken, self.quick, self.timeout = files, broken, quick, timeout
+
+    def measure(self, workload, system, workers):
+        """The readings of one run; Missing or Failed."""
+        self._have_memory(workload, system)
+        size = workload.size_of(system, self.quick)
+        if workload.kind == "task":
+            program = self._program(catalogue.PROGRAMS[system][0])
+            return read([program, workload.program, workers, size], cpus_of(workers), self.timeout)
+        if len(cpus()) < 2:
+            raise Missing("needs a second CPU for the load")
+        return getattr(self, "_" + workload.kind)(workload, system, workers, size)
+
+    def _program(self, name):
+        if name in self.files:
+            return self.files[name]
+        if name in self.broken:
+            raise Failed(f"{name} does not build")
+        raise Missing("not installed")
+
+    def _tool(self, name):
+        path = tool(name)
+        if path is None:
+            raise Missing(f"{name} is not installed")
+        return path
+
+    def _have_memory(self, workload, system):
+        need = 0 if self.quick else workload.memory.get(system, 0)
+        with open("/proc/meminfo", encoding="ascii") as info:
+            have = next(int(line.split()[1]) << 10 for line in info
+                        if line.startswith("MemAvailable:"))
+        if have < need:
+            raise Missing(f"needs {need >> 30} GiB of memory, {have >> 30} are free")
+
+    def _load_cpu(self):
+        return {cpus()[1]}
+
+    def _echo(self, _, system, workers, connections):
+        program = self._program(catalogue.PROGRAMS[system][0])
+        seconds = ECHO_SECONDS_QUICK if self.quick else ECHO_SECONDS
+        with Server(lambda port: [program, "echo", workers, port], cpus_of(workers)) as server:
+            return read([self._program("load-echo"), system, workers, connections, server.port,
+                         server.pid, seconds], self._load_cpu(), self.timeout)
+
+    def _kv_server(self, system, workers, scratch):
+        """A Server: no persistence, no limit that the load could meet."""
+        if system == catalogue.OWN:
+            program = self._program("latchkv")
+            command = lambda port: [program, "--bind", "127.0.0.1", "--port", port,
+                                    "--workers", workers]
+        elif system == "redis":
+            program = self._tool("redis-server")
+            command = lambda port: [program, "--bind", "127.0.0.1", "--port", port, "--save", "",
+                                    "--appendonly", "no", "--dir", scratch]
+        else:
+            program = self._tool("memcached")
+            user = ["-u", "root"] if os.geteuid() == 0 else []
+            command = lambda port: [program, "-l", "127.0.0.1", "-p", port, "-U", 0,
+                                    "-t", workers, *user]
+        return Server(command, cpus_of(workers))
+
+    def _kv(self, workload, system, workers, requests):
+        client = self._tool("redis-benchmark")
+        readings = []
+        with tempfile.TemporaryDirectory() as scratch, \
+                self._kv_server(system, workers, scratch) as server:
+            base = [client, "-p", server.port, "-c", KV_CLIENTS, "-P", workload.depth, "--csv"]
+            call(base + ["-t", "set,get", "-n", requests // 10], self._load_cpu(), self.timeout)
+            for command in ("set", "get"):
+                before, used = self._cas_pair(), cpu_time(server.pid)
+                out = call(base + ["-t", command, "-n", requests], self._load_cpu(), self.timeout)
+                used = cpu_time(server.pid) - used
+                pair = (before + self._cas_pair()) / 2
+                row = list(csv.reader(out.splitlines()))[-1]
+                if row[0].lower() != command:
+                    raise Failed(f"redis-benchmark says {row}")
+                for figure, value, unit in (("cpu", used * 1e9 / requests, "ns"),
+                                            ("rate", float(row[1]), "1/s")):
+                    readings.append(Reading("kv", f"{command}_{figure}", system, workers, requests,
+                                            value, unit, peak(server.pid), pair))
+        return readings
+
+    def _cas_pair(self):
+        program = self._program("bench-machine")
+        return read([program, "cas_pair", 1, 1], cpus_of(1), self.timeout)[0].value
+
+    def _kv_own(self, workload, system, workers, _):
+        protocol = "memcache" if system == "memcached" else "redis"
+        seconds = KV_SECONDS_QUICK if self.quick else KV_SECONDS
+        with tempfile.TemporaryDirectory() as scratch, \
+                self._kv_server(system, workers, scratch) as server:
+            return read([self._program("load-kv"), system, workers, workload.depth, server.port,
+                         server.pid, seconds, KV_CLIENTS, protocol], self._load_cpu(), self.timeout)
