@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The workloads of Latchwork.  Each is the function of a task; its argument is the struct bench. */
+#ifndef BENCH_LATCHWORK_WORKLOADS_H
+#define BENCH_LATCHWORK_WORKLOADS_H
+
+#include "bench.h"
+
+#include <latchwork.h>
+#include <stddef.h>
+
+lw_fn spawn_batch, spawn_all, spawn_all_join, fib, skynet, yield2, yield1000, pingpong, chan,
+    mutex1, mutex64, sleepers, parked, wake, echo;
+
+#endif
