@@ -165,6 +165,8 @@ def main():
     allow_descriptors()
     files, broken = build.build(options.build_dir, programs_for(workloads, systems), print)
     known = facts(options, rounds)
+    for fact in known:
+        print("# " + fact)
     if os.getloadavg()[0] > BUSY_LOAD:
         print(f"# the load is {os.getloadavg()[0]:.2f}: something else runs here", flush=True)
 

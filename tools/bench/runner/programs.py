@@ -61,6 +61,10 @@ def tool(name):
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
+def ending(status):
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
 def call(command, where, timeout):
     """What the command prints, run on these CPUs."""
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
@@ -71,11 +75,9 @@ def call(command, where, timeout):
         process.kill()
         process.communicate()
         raise Failed(f"not done after {timeout:g} s")
-    if process.returncode < 0:
-        raise Failed(f"killed by {signal.Signals(-process.returncode).name}")
     if process.returncode != 0:
         lines = (err or out).strip().splitlines()
-        raise Failed(lines[-1] if lines else f"exit status {process.returncode}")
+        raise Failed(": ".join([ending(process.returncode), *lines[-1:]]))
     return out
 
 
@@ -127,7 +129,8 @@ class Server:
                 self._said.seek(0)
                 lines = self._said.read().strip().splitlines()
                 self._said.close()
-                raise Failed("the server ended: " + (lines[-1] if lines else "no word why"))
+                status = ending(self._process.returncode)
+                raise Failed(": ".join(["the server ended", status, *lines[-1:]]))
             if time.monotonic() > late:
                 self.__exit__()
                 raise Failed("the server does not listen")
