@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork(2): the child has the memory of all workers and none of their threads.
  *
- * The one thread of the child loses its struct lw_thread, so that every fast path finds none and
+ * The one thread of the child loses its struct lw_thread, so that each fast path finds none and
  * goes the slow way of a plain thread's first use; that way asks lw_forked() and says -ECHILD.  What
  * needs no other thread and no record still works, as does exec: descriptors are close-on-exec.
  * Nothing else is repaired in the child: guards may be held by threads that it does not have.
@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/courier.h"
 #include "runtime/helpers.h"
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
@@ -35,7 +36,7 @@ static bool has_threads(void)
     for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
         if (lw_load_rlx(&lw_runtimes[i]) != NULL)
             return true;
-    return lw_helpers_exist();
+    return lw_helpers_exist() || lw_courier_exists();
 }
 
 static void in_child(void)

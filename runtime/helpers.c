@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "runtime/courier.h"
 #include "runtime/fork.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
@@ -402,8 +403,10 @@ void lw_helpers_fini(struct lw_runtime *runtime)
     set->closing = true;
     lw_guard_drop(&set->guard, GUARD);
     retire(set);
-    if (lw_sub_acq_rel(&runtimes, 1) == 1)
+    if (lw_sub_acq_rel(&runtimes, 1) == 1) {
         retire(&lookups); /* those that hang in a lookup own what they work on, and stay */
+        lw_courier_retire();
+    }
 }
 
 bool lw_helpers_exist(void)
