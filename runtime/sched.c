@@ -4,7 +4,7 @@
  * Order: `next` (at most 16 hand-offs in a row), then the ready ones in the order they were woken, then
  * the fresh ones newest first: resume before start keeps few stacks in use and wakes punctual.  After 64
  * picks from ready in a row while a fresh one waits, the oldest fresh; the injection stack at least
- * every 61st pick.
+ * every 16th pick.
  *
  * Leaving a stack.  A task is queued before it has left its stack, by whoever wins its wait.  "On a CPU"
  * is sp == 0; lw_switch stores sp once the stack is left.  Who dequeues a task and finds 0 puts it back
@@ -30,6 +30,7 @@ enum {
     EXPIRE_MAX = 256,
     INJECT_BATCH = 64,
     ON_STACK_TRIES = 4,
+    FETCH_MIN = 8,
 };
 
 struct lw_runtime *lw_runtimes[LW_RUNTIMES_MAX];
@@ -50,16 +51,20 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest, st
 }
 
 /* To the tail of the worker's ready ring; by its thread. */
-static void push_ready(struct lw_worker *worker, struct lw_record *record)
+static LW_NOINLINE void push_overflow(struct lw_worker *worker, struct lw_record *record)
 {
-    if (lw_unlikely(!lw_ring_push(&worker->ready, record))) {
-        worker->overflowed = true;
-        lw_inject_push(&worker->runtime->inject, record, record);
-    }
+    worker->overflowed = true;
+    lw_inject_push(&worker->runtime->inject, record, record);
+}
+
+LW_INLINE void push_ready(struct lw_worker *worker, struct lw_record *record)
+{
+    if (lw_unlikely(!lw_ring_push(&worker->ready, record)))
+        push_overflow(worker, record);
 }
 
 /* The worker of the calling thread if it belongs to the record's runtime; else NULL and *runtime. */
-static struct lw_worker *own_worker(const struct lw_record *record, struct lw_runtime **runtime)
+LW_INLINE struct lw_worker *own_worker(const struct lw_record *record, struct lw_runtime **runtime)
 {
     struct lw_thread *thread = lw_thread_self();
 
@@ -149,7 +154,8 @@ void lw_attend(struct lw_worker *worker)
     if (now - worker->attended_at < ATTEND_NS)
         return;
     worker->attended_at = now;
-    worker->thread->coarse_ms = (uint32_t)(now / LW_MS);
+    if (lw_load_rlx(&lw_coarse_ms) != (uint32_t)(now / LW_MS))
+        lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
     if (lw_wheel_is_due(&worker->wheel, now))
         (void)lw_wheel_run(&worker->wheel, now, EXPIRE_MAX);
     if (lw_load_rlx(&worker->poller.registered) != 0) {
@@ -179,6 +185,26 @@ static bool pull_injected(struct lw_worker *worker)
     return count > 0;
 }
 
+/* The oldest ready one.  Its stack is touched next; those of the ones behind it are fetched ahead, since
+ * with many tasks each resume would wait for memory otherwise. */
+LW_INLINE struct lw_record *pop_ready(struct lw_worker *worker)
+{
+    struct lw_record *record = lw_ring_pop(&worker->ready);
+    uint64_t head = lw_load_rlx(&worker->ready.head);
+
+    if (lw_load_rlx(&worker->ready.tail) - head > FETCH_MIN) {
+        const struct lw_record *ahead = lw_load_rlx(&worker->ready.slots[(head + 2) % LW_RING_SIZE]);
+        const char *sp = lw_load_rlx(&ahead->sp);
+
+        __builtin_prefetch(lw_load_rlx(&worker->ready.slots[(head + 6) % LW_RING_SIZE]), 1);
+        __builtin_prefetch(sp, 1);
+        __builtin_prefetch(sp + 64, 1);
+        __builtin_prefetch(sp + 128, 1);
+        __builtin_prefetch(sp + 192, 1);
+    }
+    return record;
+}
+
 static struct lw_record *oldest_fresh(struct lw_worker *worker)
 {
     struct lw_record *record;
@@ -190,7 +216,7 @@ static struct lw_record *oldest_fresh(struct lw_worker *worker)
     return record;
 }
 
-static struct lw_record *take_next(struct lw_worker *worker)
+LW_INLINE struct lw_record *take_next(struct lw_worker *worker)
 {
     struct lw_record *record = lw_load_rlx(&worker->next);
 
@@ -199,18 +225,28 @@ static struct lw_record *take_next(struct lw_worker *worker)
     return record;
 }
 
-struct lw_record *lw_pick(struct lw_worker *worker)
+/* Each 16th dispatch: look outside. */
+static LW_NOINLINE void look_outside(struct lw_worker *worker)
+{
+    if (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 || lw_load_rlx(&worker->attend))
+        lw_attend(worker);
+    (void)pull_injected(worker);
+}
+
+LW_INLINE void count_dispatch(struct lw_worker *worker)
 {
     uint64_t dispatches = worker->dispatches + 1;
-    struct lw_record *record;
 
     lw_store_rlx(&worker->dispatches, dispatches);
-    if (lw_unlikely(dispatches % LW_ATTEND_EVERY == 0) &&
-        (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 || lw_load_rlx(&worker->attend)))
-        lw_attend(worker);
-    if (lw_unlikely(dispatches % LW_INJECT_EVERY == 0))
-        (void)pull_injected(worker);
+    if (lw_unlikely(dispatches % LW_ATTEND_EVERY == 0))
+        look_outside(worker);
+}
 
+struct lw_record *lw_pick(struct lw_worker *worker)
+{
+    struct lw_record *record;
+
+    count_dispatch(worker);
     record = take_next(worker);
     if (record != NULL) {
         if (lw_likely(++worker->chain <= LW_CHAIN_MAX))
@@ -225,7 +261,7 @@ struct lw_record *lw_pick(struct lw_worker *worker)
         if (record != NULL)
             return record;
     }
-    record = lw_ring_pop(&worker->ready);
+    record = pop_ready(worker);
     if (record != NULL) {
         worker->streak += lw_deque_size(&worker->fresh) != 0;
         return record;
@@ -240,14 +276,14 @@ struct lw_record *lw_pick(struct lw_worker *worker)
 /* ---- going there */
 
 /* A task is about to run for the first time, on that stack. */
-static void settle(struct lw_record *record, struct lw_stack_head *head)
+LW_INLINE void settle(struct lw_record *record, struct lw_stack_head *head)
 {
     lw_store_rlx(&lw_record_cold(record)->id, lw_record_id(record));
     lw_store_rlx(&record->place, record->place | (uintptr_t)head);
 }
 
 /* Bind a stack to a task that never ran.  False: there is none just now. */
-static bool bind_stack(struct lw_worker *worker, struct lw_record *record)
+LW_INLINE bool bind_stack(struct lw_worker *worker, struct lw_record *record)
 {
     unsigned class = lw_record_class(record);
     struct lw_stack_head *head = lw_stack_take(&worker->stacks, class);
@@ -258,12 +294,12 @@ static bool bind_stack(struct lw_worker *worker, struct lw_record *record)
     return true;
 }
 
-static bool never_ran(const struct lw_record *record)
+LW_INLINE bool never_ran(const struct lw_record *record)
 {
     return (record->place & LW_PLACE_STACK) == 0;
 }
 
-static void *first_frame(const struct lw_record *record)
+LW_INLINE void *first_frame(const struct lw_record *record)
 {
     struct lw_stack_head *head = lw_record_stack(record);
 
@@ -276,25 +312,48 @@ static void put_back(struct lw_worker *worker, struct lw_record *record)
     push_ready(worker, record);
 }
 
-/* Where to go for `to`: its saved stack pointer, or the fresh stack it is bound to now (*fresh).  NULL:
- * it cannot run just now and was put back. */
-static void *way_to(struct lw_worker *worker, struct lw_record *to, bool *fresh)
-{
-    void *sp;
+/* Where to go: a saved stack pointer, or the first frame of a fresh stack with bit 0 set. */
+enum { FRESH = 1 };
+struct way {
+    struct lw_record *to;
+    uintptr_t sp;
+};
 
-    *fresh = never_ran(to);
-    if (lw_unlikely(*fresh)) {
+/* The way to `to`; 0: it cannot run just now and was put back. */
+LW_INLINE uintptr_t way_to(struct lw_worker *worker, struct lw_record *to)
+{
+    if (lw_unlikely(never_ran(to))) {
         if (lw_likely(bind_stack(worker, to)))
-            return first_frame(to);
+            return (uintptr_t)first_frame(to) | FRESH;
     } else {
-        sp = lw_load_acq(&to->sp); /* [S1] */
+        void *sp = lw_load_acq(&to->sp); /* [S1] */
+
         if (lw_likely(sp != NULL)) {
             lw_store_rlx(&to->sp, NULL);
-            return sp;
+            return (uintptr_t)sp;
         }
     }
     put_back(worker, to);
-    return NULL;
+    return 0;
+}
+
+/* The first choice cannot run just now: another.  to NULL: the idle stack; to the current task: it was
+ * woken meanwhile, and is still here. */
+static LW_NOINLINE struct way another_way(struct lw_thread *thread)
+{
+    for (int tries = 0; tries < ON_STACK_TRIES; tries++) {
+        struct lw_record *to = lw_pick(thread->worker);
+        uintptr_t sp;
+
+        if (to == NULL)
+            break;
+        if (to == thread->current)
+            return (struct way){to, 0};
+        sp = way_to(thread->worker, to);
+        if (sp != 0)
+            return (struct way){to, sp};
+    }
+    return (struct way){NULL, (uintptr_t)thread->idle_sp};
 }
 
 /* The one place from which stacks are left to come back: one call of lw_switch, so that returns are
@@ -304,32 +363,28 @@ static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to
     struct lw_record *from = thread->current;
     void **saved_sp = from != NULL ? &from->sp : &thread->idle_sp;
     int saved_errno = lw_errno_get(lw_errno_offset);
-    void *fake = NULL, *sp = thread->idle_sp;
-    bool fresh = false;
+    void *fake = NULL;
+    uintptr_t sp = (uintptr_t)thread->idle_sp;
 
-    for (int tries = 0; to != NULL && tries < ON_STACK_TRIES; tries++) {
-        sp = way_to(thread->worker, to, &fresh);
-        if (lw_likely(sp != NULL))
-            break;
-        to = lw_pick(thread->worker);
-        if (to == from) /* woken meanwhile, and still here */
-            return;
-        sp = thread->idle_sp;
-        if (tries == ON_STACK_TRIES - 1 && to != NULL) {
-            put_back(thread->worker, to);
-            to = NULL;
+    if (lw_likely(to != NULL)) {
+        sp = way_to(thread->worker, to);
+        if (lw_unlikely(sp == 0)) {
+            struct way other = another_way(thread);
+
+            to = other.to;
+            sp = other.sp;
         }
     }
-    if (lw_unlikely(to == NULL && from == NULL))
-        return; /* on the idle stack already */
+    if (lw_unlikely(to == from))
+        return; /* or on the idle stack already */
     thread->current = to;
     thread->budget = LW_BUDGET;
     lw_fiber_leave(thread, to, &fake);
-    if (lw_unlikely(fresh)) {
+    if (lw_unlikely((sp & FRESH) != 0)) {
         lw_errno_put(lw_errno_offset, 0);
-        lw_switch_new(saved_sp, sp);
+        lw_switch_new(saved_sp, (void *)(sp & ~(uintptr_t)FRESH));
     } else {
-        lw_switch(saved_sp, sp);
+        lw_switch(saved_sp, (void *)sp);
     }
     lw_fiber_arrive(fake);
     lw_errno_put(lw_errno_offset, saved_errno);
@@ -358,20 +413,14 @@ void lw_yield(void)
     if (thread == NULL || thread->worker == NULL)
         return;
     worker = thread->worker;
-    lw_store_rlx(&worker->dispatches, worker->dispatches + 1);
-    if (lw_unlikely(worker->dispatches % LW_ATTEND_EVERY == 0) &&
-        (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 || lw_load_rlx(&worker->attend)))
-        lw_attend(worker);
-    if (lw_unlikely(worker->dispatches % LW_INJECT_EVERY == 0))
-        (void)pull_injected(worker);
-
+    count_dispatch(worker);
     worker->chain = 0;
     to = take_next(worker);
     if (to != NULL)
         push_ready(worker, to);
     to = lw_deque_size(&worker->fresh) != 0 ? oldest_fresh(worker) : NULL;
     if (to == NULL)
-        to = lw_ring_pop(&worker->ready);
+        to = pop_ready(worker);
     if (to == NULL && pull_injected(worker))
         to = lw_ring_pop(&worker->ready);
     if (to == NULL) {
@@ -399,8 +448,7 @@ void lw_task_main(void)
         struct lw_stack_head *head = lw_record_stack(me);
         unsigned class = lw_record_class(me);
         int status = me->fn(me->arg);
-        bool fresh;
-        void *sp;
+        uintptr_t sp;
 
         if (lw_unlikely(lw_forked()))
             _exit(status);
@@ -423,14 +471,14 @@ void lw_task_main(void)
             put_back(worker, to); /* of another class: from the idle stack */
             to = NULL;
         }
-        sp = to != NULL ? way_to(worker, to, &fresh) : NULL;
-        if (sp == NULL) {
+        sp = to != NULL ? way_to(worker, to) : 0;
+        if (sp == 0) {
             to = NULL;
-            sp = thread->idle_sp;
+            sp = (uintptr_t)thread->idle_sp;
         }
         thread->current = to;
         thread->budget = LW_BUDGET;
         lw_fiber_leave(thread, to, NULL);
-        lw_leave_to(sp);
+        lw_leave_to((void *)sp);
     }
 }

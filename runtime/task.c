@@ -25,12 +25,12 @@
 
 void (*lw_holds_abandon)(struct lw_record *record);
 
-static uint64_t peer_none(uint64_t ctl)
+LW_INLINE uint64_t peer_none(uint64_t ctl)
 {
     return (uint64_t)LW_CTL_GENERATION(ctl) << 32 | LW_PEER_NONE;
 }
 
-static uint64_t peer_joiner(const struct lw_record *joiner)
+LW_INLINE uint64_t peer_joiner(const struct lw_record *joiner)
 {
     uint64_t sequence = lw_load_rlx(&lw_record_cold(joiner)->wait) >> LW_STATE_BITS;
 
@@ -56,7 +56,7 @@ struct lw_record *lw_guest_record_take(void)
 }
 
 /* By worker's thread, or any (worker NULL). */
-static void put_record(struct lw_worker *worker, struct lw_record *record)
+LW_INLINE void put_record(struct lw_worker *worker, struct lw_record *record)
 {
     if (lw_likely(worker != NULL)) {
         lw_record_put(&worker->records, record);
@@ -80,7 +80,7 @@ void lw_guest_records_drain(void)
     lw_guard_drop(&guests_guard, 1);
 }
 
-static struct lw_worker *worker_here(void)
+LW_INLINE struct lw_worker *worker_here(void)
 {
     struct lw_thread *thread = lw_thread_self();
 
@@ -103,28 +103,41 @@ static LW_NOINLINE void take_options(struct lw_record *record, const lw_task_opt
 
 /* The runtime and stack class that the options ask for; *worker becomes NULL when it is not the
  * caller's runtime. */
-static int choose(struct lw_worker **worker, struct lw_runtime **runtime, const lw_task_options *options,
-                  unsigned *class)
+static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **runtime, const lw_task_options *options,
+                              unsigned *class)
 {
+    int chosen;
+
     if (options != NULL && options->runtime != NULL)
         *runtime = options->runtime;
     else
         *runtime = *worker != NULL ? (*worker)->runtime : lw_runtime_here();
-    if (lw_unlikely(*runtime == NULL))
+    if (*runtime == NULL)
         return lw_forked() ? -ECHILD : -EINVAL;
     if (*worker != NULL && (*worker)->runtime != *runtime)
         *worker = NULL;
     *class = (*runtime)->stack_class;
     if (options != NULL && options->stack_bytes != 0) {
-        int chosen = lw_stack_class(options->stack_bytes);
-
+        chosen = lw_stack_class(options->stack_bytes);
         if (chosen < 0)
             return chosen;
         *class = (unsigned)chosen;
     }
-    if (lw_unlikely(lw_load_rlx(&(*runtime)->state) != LW_RUNTIME_RUNNING))
-        return -ESHUTDOWN;
     return 0;
+}
+
+LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime, struct lw_record *record, bool detached)
+{
+    if (lw_unlikely(worker == NULL)) {
+        (void)lw_add_acq_rel(&runtime->guest_spawned, 1);
+        lw_make_injected(runtime, record, record);
+        return;
+    }
+    lw_store_rlx(&worker->spawned, worker->spawned + 1);
+    if (detached)
+        lw_make_ready(record, false);
+    else
+        lw_make_fresh(worker, record);
 }
 
 int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
@@ -133,13 +146,20 @@ int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *op
     struct lw_worker *worker = worker_here();
     struct lw_runtime *runtime;
     struct lw_record *record;
-    bool detached = task == NULL && group == NULL;
     unsigned class;
     uint64_t ctl;
-    int err = choose(&worker, &runtime, options, &class);
+    int err;
 
-    if (lw_unlikely(err < 0))
-        return err;
+    if (lw_likely(worker != NULL && options == NULL)) {
+        runtime = worker->runtime;
+        class = runtime->stack_class;
+    } else {
+        err = choose(&worker, &runtime, options, &class);
+        if (err < 0)
+            return err;
+    }
+    if (lw_unlikely(lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING))
+        return -ESHUTDOWN;
     if (lw_unlikely(fn == NULL))
         return -EINVAL;
     err = lw_stack_promise(worker != NULL ? &worker->stacks : NULL, class);
@@ -161,23 +181,14 @@ int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *op
     if (group != NULL)
         record->group = group;
     else
-        lw_store_rlx(&record->peer, detached ? (uint64_t)LW_PEER_DETACHED : peer_none(ctl));
+        lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : peer_none(ctl));
     if (lw_unlikely(options != NULL))
         take_options(record, options);
     lw_store_rel(&record->ctl, ctl | LW_LIVE);
     if (task != NULL) /* before it may run: fn may read the handle where its spawner keeps it */
         task->id = (uint64_t)LW_CTL_GENERATION(ctl) << LW_SLOT_BITS | lw_record_slot(record);
 
-    if (lw_unlikely(worker == NULL)) {
-        (void)lw_add_acq_rel(&runtime->guest_spawned, 1);
-        lw_make_injected(runtime, record, record);
-    } else {
-        lw_store_rlx(&worker->spawned, worker->spawned + 1);
-        if (detached)
-            lw_make_ready(record, false);
-        else
-            lw_make_fresh(worker, record);
-    }
+    publish(worker, runtime, record, task == NULL && group == NULL);
     return 0;
 }
 
@@ -189,7 +200,7 @@ int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options
 /* ---- the end */
 
 /* Its joiner, if there is one, is claimed and woken. */
-static void wake_joiner(uint64_t peer)
+LW_INLINE void wake_joiner(uint64_t peer)
 {
     struct lw_record *joiner = &lw_records[peer >> (PEER_SEQUENCE_BITS + 2)];
     struct lw_cold *cold = lw_record_cold(joiner);
@@ -203,7 +214,7 @@ static void wake_joiner(uint64_t peer)
 }
 
 /* What of the task lay in its cold record. */
-static LW_NOINLINE void leave_cold(struct lw_record *record)
+LW_INLINE void leave_cold(struct lw_record *record)
 {
     struct lw_cold *cold = lw_record_cold(record);
 
@@ -239,7 +250,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
 /* ---- join, detach */
 
 /* Whoever finds DONE claims the record by ending this life of the slot: exactly one does. */
-static int reap(struct lw_record *record, uint64_t ctl, int *status)
+LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
 {
     int value = (int)record->status;
 
@@ -255,7 +266,7 @@ static int reap(struct lw_record *record, uint64_t ctl, int *status)
 
 /* The record of a handle in the life that the handle means, with its ctl and peer; negative if there is
  * none, or it is nothing to join. */
-static int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, uint64_t *peer)
+LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, uint64_t *peer)
 {
     uint64_t place;
 

@@ -15,7 +15,6 @@ struct lw_thread {
     struct lw_record *current; /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
-    uint32_t coarse_ms;        /* milliseconds since load, as of the last look at the clock */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
     void *idle_fiber;          /* sanitizers: the context of the idle stack */
     const void *idle_bottom;
@@ -23,6 +22,10 @@ struct lw_thread {
     int tid;
     void *altstack;
 };
+
+/* The clock in milliseconds, some 10 ms behind: written by the tick thread and by workers that look at
+ * the clock anyway, so that a wait need not. */
+extern uint32_t lw_coarse_ms;
 
 extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at load time */
 

@@ -12,6 +12,7 @@
  *
  * [K1] asleep = 1; heavy; look at the workers once more  <->  worker: awake; light; load asleep. */
 #include <errno.h>
+#include <latchwork/time.h>
 #include <pthread.h>
 
 #include "runtime/os/os.h"
@@ -63,7 +64,8 @@ static void look_at(struct lw_worker *worker, uint32_t *stuck)
     if (++worker->quiet_looks < 2)
         return;
     lw_store_rlx(&worker->attend, 1);
-    if (lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0)
+    if (lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
+        lw_wheel_is_due(&worker->wheel, lw_sys.now()) || lw_load_rlx(&worker->poller.registered) != 0)
         lw_maybe_wake_a_worker(worker->runtime);
     if (is_blocked(worker))
         ++*stuck;
@@ -130,6 +132,7 @@ static void *tick_main(void *arg)
         uint32_t seen = lw_load_acq(&tick.word);
         bool quiet;
 
+        lw_store_rlx(&lw_coarse_ms, (uint32_t)(lw_sys.now() / LW_MS));
         lw_runtimes_lock();
         quiet = look_at_all();
         lw_runtimes_unlock();

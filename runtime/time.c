@@ -10,9 +10,12 @@
 /* When the library was loaded.  A positive deadline from before is a duration taken for a moment. */
 static int64_t loaded_at;
 
+uint32_t lw_coarse_ms;
+
 __attribute__((constructor)) static void note_load(void)
 {
     loaded_at = lw_sys.now();
+    lw_coarse_ms = (uint32_t)(loaded_at / LW_MS);
 }
 
 lw_nsec lw_now(void)

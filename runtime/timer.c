@@ -227,12 +227,10 @@ void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline
     lw_guard_drop(&wheel->guard, GUARD);
 }
 
-void lw_timer_unlink(struct lw_cold *cold)
+void lw_timer_unlink_slow(struct lw_cold *cold)
 {
     struct lw_wheel *wheel;
 
-    if (cold->timer_home == 0)
-        return;
     wheel = home_of(cold);
     lw_guard_take(&wheel->guard, GUARD);
     if (cold->timer_prev != NULL)

@@ -33,7 +33,13 @@ void lw_wheel_fini(struct lw_wheel *wheel);
 void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline);
 
 /* The task ends: out of whatever wheel it is in. */
-void lw_timer_unlink(struct lw_cold *cold);
+void lw_timer_unlink_slow(struct lw_cold *cold);
+
+LW_INLINE void lw_timer_unlink(struct lw_cold *cold)
+{
+    if (lw_unlikely(cold->timer_home != 0))
+        lw_timer_unlink_slow(cold);
+}
 
 /* End the waits that are due, at most `max` nodes; how many were looked at.  Does nothing while another
  * runs the same wheel. */

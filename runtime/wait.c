@@ -39,7 +39,7 @@ void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *obj
 
     lw_store_rlx(&cold->object, (uint64_t)(uintptr_t)object);
     lw_store_rlx(&cold->deadline, deadline);
-    lw_store_rlx(&cold->since, lw_thread_self()->coarse_ms);
+    lw_store_rlx(&cold->since, lw_load_rlx(&lw_coarse_ms));
     lw_store_rlx(&cold->site, site);
     lw_store_rlx(&cold->object_name, name);
     lw_store_rlx(&cold->kind, (uint8_t)kind);
@@ -84,19 +84,22 @@ int lw_deliver_cancel(struct lw_record *me)
     return -ECANCELED;
 }
 
-static enum lw_outcome outcome_of(uint64_t wait)
+LW_INLINE enum lw_outcome outcome_of(uint64_t wait)
 {
     lw_debug_check((wait & LW_PHASE_MASK) == LW_PHASE_ENDED);
     return (enum lw_outcome)((wait >> LW_OUTCOME_SHIFT) & 7);
 }
 
 /* A guest sleeps on the low half of its wait word. */
-static enum lw_outcome guest_wait(struct lw_cold *cold)
+static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
 {
     uint32_t *word = (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
     lw_nsec deadline = cold->deadline;
     int saved = lw_errno_get(lw_errno_offset);
+    uint64_t armed = lw_load_rlx(&cold->wait);
 
+    if ((armed & LW_PHASE_MASK) == LW_PHASE_ARMED)
+        (void)lw_cas_sc(&cold->wait, &armed, (armed & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING); /* [W1] */
     for (;;) {
         uint64_t seen = lw_load_acq(&cold->wait); /* [W2] */
 
@@ -114,12 +117,12 @@ static enum lw_outcome guest_wait(struct lw_cold *cold)
 }
 
 /* The task tries to end its own wait, before it has left.  True: it has, and is in no run queue. */
-static bool end_own(struct lw_cold *cold, uint64_t wait, enum lw_outcome outcome)
+LW_INLINE bool end_own(struct lw_cold *cold, uint64_t wait, enum lw_outcome outcome)
 {
     return lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, outcome));
 }
 
-static enum lw_outcome finish(struct lw_record *me)
+LW_INLINE enum lw_outcome finish(struct lw_record *me)
 {
     struct lw_cold *cold = lw_record_cold(me);
     struct lw_worker *worker = lw_thread_self()->worker;
@@ -204,7 +207,7 @@ bool lw_wake_claim(struct lw_record *record)
 }
 
 /* The state of a claimed wait becomes its outcome; from here on a guest may be gone. */
-static void state_outcome(struct lw_record *record, enum lw_outcome outcome)
+LW_INLINE void state_outcome(struct lw_record *record, enum lw_outcome outcome)
 {
     struct lw_cold *cold = lw_record_cold(record);
     uint64_t wait = lw_load_rlx(&cold->wait);

@@ -20,7 +20,6 @@ enum {
     LW_WORKERS_MAX = 256,      /* per runtime, spares included */
     LW_CHAIN_MAX = 16,         /* hand-offs in a row through `next` */
     LW_READY_STREAK_MAX = 64,  /* picks from ready in a row while a fresh one waits */
-    LW_INJECT_EVERY = 61,
     LW_ATTEND_EVERY = 16,
 };
 

@@ -81,16 +81,18 @@ lw_switch_new:                           // (void **from: x0, void *top: x1)
     .cfi_endproc
     .size lw_switch_new, .-lw_switch_new
 
-// The first frame of a task: debuggers and unwinders stop here.
+// The first frame of a task: debuggers and unwinders stop here.  lw_task_main is entered by a branch,
+// with a return address that it never uses: bl would leave an entry behind in the return predictor.
     .type lw_task_entry, %function
     .p2align 4
+lw_task_entry:
     .cfi_startproc
     .cfi_undefined x30
-    nop                             // return address - 1 must lie in this procedure
-lw_task_entry:
     mov x29, xzr
-    mov x30, xzr
-    bl lw_task_main
+    adr x30, lw_task_end
+    b lw_task_main
+    nop
+lw_task_end:
     brk #0
     .cfi_endproc
     .size lw_task_entry, .-lw_task_entry

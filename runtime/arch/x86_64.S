@@ -79,15 +79,20 @@ lw_switch_new:                           /* (void **from: rdi, void *top: rsi) *
     .cfi_endproc
     .size lw_switch_new, .-lw_switch_new
 
-/* The first frame of a task: debuggers and unwinders stop here. */
+/* The first frame of a task: debuggers and unwinders stop here.  lw_task_main is entered by a jump, with
+ * a return address that it never uses: a call would leave an entry behind in the return predictor,
+ * and each return after the task would be mispredicted. */
     .type lw_task_entry, @function
     .p2align 4
+lw_task_entry:
     .cfi_startproc
     .cfi_undefined rip
-    nop                             /* return address - 1 must lie in this procedure */
-lw_task_entry:
     xorl %ebp, %ebp
-    call lw_task_main
+    leaq lw_task_end(%rip), %rax
+    pushq %rax
+    jmp lw_task_main
+    nop
+lw_task_end:
     ud2
     .cfi_endproc
     .size lw_task_entry, .-lw_task_entry
