@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Readiness of descriptors, one poller per worker: an epoll instance (edge-triggered) and an eventfd
- * that ends its sleep.  The records of descriptors and the calls on them are in io.c. */
+/* Readiness of descriptors, one poller per worker: an epoll instance (edge-triggered) and an
+ * eventfd that ends its sleep.  The records of descriptors are in descriptor.h. */
 #ifndef LW_RUNTIME_POLLER_H
 #define LW_RUNTIME_POLLER_H
 
@@ -8,20 +8,23 @@
 
 #include "runtime/atomic.h"
 
+struct epoll_event;
+
 struct lw_poller {
     int epoll;
     int doorbell;        /* eventfd, registered edge-triggered, never read */
     uint32_t registered; /* descriptors registered here since the start; 0: polling is useless */
     uint32_t polling;    /* someone is in lw_poller_poll(0) on it */
+    struct epoll_event *events; /* buffers of the owner's sleep and of who just looks */
 };
 
 /* -ENOMEM, -EMFILE, ... */
 int lw_poller_init(struct lw_poller *poller);
 void lw_poller_fini(struct lw_poller *poller);
 
-/* Wait for events at most `timeout` ns (negative: for ever; 0: just look) and make the tasks that waited
- * for them ready.  How many events there were.  The owner may sleep; others pass 0.  Never fails: what
- * epoll_wait cannot do counts as no events. */
+/* Wait for events at most `timeout` ns (negative: for ever; 0: just look) and make the tasks that
+ * waited for them ready.  How many events there were.  The owner may sleep; others pass 0.  Never
+ * fails: what epoll_wait cannot do counts as no events. */
 int lw_poller_poll(struct lw_poller *poller, int64_t timeout);
 
 /* End the owner's sleep, or its next one.  Any thread. */

@@ -2,11 +2,20 @@
 /* The system calls of Linux behind the table of os.h. */
 #include "runtime/os/os.h"
 
+#if defined(__SANITIZE_THREAD__)
+#define LW_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LW_TSAN 1
+#endif
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +47,13 @@ static int64_t sys_now_coarse(void)
 
 static void sys_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
 {
+#ifdef LW_TSAN
+    /* TSan keeps a signal back until the thread is in a libc call that it knows: so look up at times. */
+    int64_t soon = sys_now() + NS_PER_SEC / 50;
+
+    if (deadline > soon)
+        deadline = soon;
+#endif
     struct timespec until = {.tv_sec = (time_t)(deadline / NS_PER_SEC), .tv_nsec = (long)(deadline % NS_PER_SEC)};
 
     /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time.  EINTR, EAGAIN, ETIMEDOUT: the caller looks. */
@@ -80,6 +96,44 @@ static int sys_epoll_wait(int epoll, struct epoll_event *events, int events_max,
         milliseconds = 3600000; /* the caller looks at the clock and comes back */
     count = epoll_wait(epoll, events, events_max, timeout < 0 ? -1 : (int)milliseconds);
     return count >= 0 ? count : -errno;
+}
+
+static int sys_poll(struct pollfd *fds, unsigned count, int64_t timeout)
+{
+    struct timespec t = {.tv_sec = (time_t)(timeout / NS_PER_SEC), .tv_nsec = (long)(timeout % NS_PER_SEC)};
+
+    return ppoll(fds, count, timeout < 0 ? NULL : &t, NULL);
+}
+
+/* For what has no MSG_NOSIGNAL: SIGPIPE is blocked in this thread meanwhile, and if the write has raised
+ * it, taken back before it is let through again.  One that was pending before is not ours to take; that
+ * can only be where it was blocked already.  A write that moved something may have raised it as well. */
+static ssize_t sys_writev_quiet(int fd, const struct iovec *parts, int count)
+{
+    static const struct timespec at_once;
+    sigset_t pipe, before, pending;
+    bool was_blocked, was_pending;
+    size_t size = 0;
+    ssize_t written;
+    int err;
+
+    (void)sigemptyset(&pipe);
+    (void)sigaddset(&pipe, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    was_blocked = sigismember(&before, SIGPIPE) == 1;
+    was_pending = was_blocked && sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+
+    written = writev(fd, parts, count);
+    err = errno;
+    for (int i = 0; i < count && written >= 0; i++)
+        size += parts[i].iov_len;
+    if (!was_pending && (written < 0 ? err == EPIPE : (size_t)written < size))
+        while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
+            continue;
+    if (!was_blocked)
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = err;
+    return written;
 }
 
 static int sys_eventfd(unsigned value, int flags)
@@ -140,12 +194,14 @@ struct lw_sys lw_sys = {
     .epoll_ctl = epoll_ctl,
     .epoll_wait = sys_epoll_wait,
     .eventfd = sys_eventfd,
+    .poll = sys_poll,
     .close = close,
     .fcntl = sys_fcntl,
     .read = read,
     .write = write,
     .readv = readv,
     .writev = writev,
+    .writev_quiet = sys_writev_quiet,
     .recv = recv,
     .send = send,
     .recvmsg = recvmsg,
@@ -157,6 +213,8 @@ struct lw_sys lw_sys = {
     .listen = listen,
     .setsockopt = setsockopt,
     .getsockopt = getsockopt,
+    .lstat = lstat,
+    .unlink = unlink,
     .getaddrinfo = sys_getaddrinfo,
 };
 

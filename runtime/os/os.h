@@ -6,11 +6,13 @@
 #define LW_RUNTIME_OS_H
 
 #include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -42,12 +44,14 @@ struct lw_sys {
     /* timeout in nanoseconds: negative for ever, 0 just look.  A count or a negative errno value. */
     int (*epoll_wait)(int epoll, struct epoll_event *events, int events_max, int64_t timeout);
     int (*eventfd)(unsigned value, int flags);
+    int (*poll)(struct pollfd *fds, unsigned count, int64_t timeout); /* in nanoseconds, as for epoll_wait */
     int (*close)(int fd);
     int (*fcntl)(int fd, int command, int arg);
     ssize_t (*read)(int fd, void *buffer, size_t size);
     ssize_t (*write)(int fd, const void *buffer, size_t size);
     ssize_t (*readv)(int fd, const struct iovec *parts, int count);
     ssize_t (*writev)(int fd, const struct iovec *parts, int count);
+    ssize_t (*writev_quiet)(int fd, const struct iovec *parts, int count); /* writev, but SIGPIPE is not raised */
     ssize_t (*recv)(int fd, void *buffer, size_t size, int flags);
     ssize_t (*send)(int fd, const void *buffer, size_t size, int flags);
     ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
@@ -59,6 +63,8 @@ struct lw_sys {
     int (*listen)(int fd, int backlog);
     int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t size);
     int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *size);
+    int (*lstat)(const char *path, struct stat *status);
+    int (*unlink)(const char *path);
     int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found);
 };
 
