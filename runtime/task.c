@@ -291,9 +291,9 @@ static bool take_back(struct lw_record *record, uint64_t mine, uint64_t ctl)
 
 int lw_join(lw_task task, int *status, lw_nsec deadline)
 {
-    struct lw_record *me, *record;
+    struct lw_record *me, *record = NULL;
     enum lw_outcome outcome;
-    uint64_t ctl, peer, mine;
+    uint64_t ctl = 0, peer = 0, mine;
     int err = lw_wait_enter(&me, deadline);
 
     if (err == 0)

@@ -4,10 +4,11 @@
  * Looking.  A thief takes from a victim only what has not moved for an age by the thief's own clock
  * (5 us, doubling to 100 us while what it took lasted less than 20 us), or from a ready ring with 16 or
  * more in it; `next` only after ten ages without a dispatch.  Ungated stealing makes fine-grained work
- * five times slower.  It looks for up to 50 us, but only after work that came from outside (injected,
- * stolen, or a doorbell); after work from its own timers and poller it looks once.
+ * five times slower.  It looks for up to 50 us, but only after work that came from outside (injected or
+ * stolen); after a doorbell for two ages; after work from its own timers and poller it looks once.
  *
- * Sleeping, in two stages, always in the worker's own poller.  Stage 1: asleep = 1, look again at all
+ * Sleeping, in stages, always in the worker's own poller.  Stage 0, after a doorbell that led to nothing:
+ * a nap of 100 us in which nobody rings again, since what was pushed was run by who pushed it.  Stage 1: asleep = 1, look again at all
  * queues, sleep at most 1 ms.  Stage 2, after a stage 1 that found nothing: the same with a heavy fence
  * before the look, and until the next timer.  So pushes need no fence: what a pusher misses in stage 1
  * costs a millisecond, and in stage 2 it cannot miss.
@@ -38,7 +39,9 @@ enum {
     NEXT_AGES = 10,
     MANY_READY = 16,
     LOOT_MAX = 128,
-    SEARCH_NS = 50000,
+    SEARCH_NS = 50000,       /* after work from outside */
+    SEARCH_RUNG_NS = 12000,  /* after a doorbell: long enough to see twice that something has not moved */
+    NAP_NS = 100000,
     STAGE_1_NS = 1000000,
     STALE_POLL_NS = 1000000,
     EXPIRE_MAX = 256,
@@ -199,14 +202,14 @@ static void end_search(struct lw_worker *worker, bool found)
 static bool search(struct lw_worker *worker)
 {
     struct lw_runtime *runtime = worker->runtime;
-    lw_nsec now = lw_sys.now(), until = now + (worker->outside ? SEARCH_NS : 0);
+    lw_nsec now = lw_sys.now(), until = now + worker->search_ns;
     unsigned spins = 0;
     bool found;
 
     judge_loot(worker, (unsigned long)now);
     if (!begin_search(worker))
         until = now;
-    worker->outside = false;
+    worker->search_ns = 0;
     do {
         found = !lw_inject_is_empty(&runtime->inject) || look_around(worker, now);
         if (found || lw_wheel_is_due(&worker->wheel, now) || is_leaving(worker))
@@ -218,7 +221,7 @@ static bool search(struct lw_worker *worker)
         now = lw_sys.now();
     } while (now < until);
     if (found)
-        worker->outside = true;
+        worker->search_ns = SEARCH_NS;
     return found;
 }
 
@@ -289,6 +292,17 @@ static void sleep_as_spare(struct lw_worker *worker)
     lw_tick_awake();
 }
 
+/* Stage 0: not counted as a sleeper. */
+static void nap(struct lw_worker *worker)
+{
+    lw_nsec time = sleep_time(worker, false);
+
+    end_search(worker, false);
+    worker->sleep_stage = 1;
+    (void)lw_poller_poll(&worker->poller, time < NAP_NS ? time : NAP_NS);
+    lw_store_rlx(&worker->polled_at, lw_sys.now());
+}
+
 static void sleep_a_while(struct lw_worker *worker)
 {
     struct lw_runtime *runtime = worker->runtime;
@@ -297,6 +311,10 @@ static void sleep_a_while(struct lw_worker *worker)
 
     if (is_spare(worker)) {
         sleep_as_spare(worker);
+        return;
+    }
+    if (worker->sleep_stage == 0) {
+        nap(worker);
         return;
     }
     lw_store_rlx(&worker->sleeps_long, final);
@@ -312,11 +330,13 @@ static void sleep_a_while(struct lw_worker *worker)
     rung = lw_swap_acq_rel(&worker->asleep, LW_AWAKE) == LW_WOKEN; /* [P2] */
     if (rung) {
         worker->searching = true; /* counted by the waker, as is `sleeping` */
-        worker->outside = true;
+        worker->search_ns = SEARCH_RUNG_NS;
     } else {
         (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
     }
-    if (rung || events > 0)
+    if (rung)
+        worker->sleep_stage = 0;
+    else if (events > 0)
         worker->sleep_stage = 1;
     else if (worker->sleep_stage < 2)
         worker->sleep_stage++;
@@ -413,7 +433,7 @@ static int worker_init(struct lw_worker *worker, struct lw_runtime *runtime, uns
     worker->index = index;
     worker->age = AGE_MIN_NS;
     worker->sleep_stage = 1;
-    worker->outside = true;
+    worker->search_ns = SEARCH_NS;
     worker->poller = (struct lw_poller){.epoll = -1, .doorbell = -1};
     worker->sights = lw_sys.calloc(LW_WORKERS_MAX, sizeof *worker->sights);
     err = worker->sights != NULL ? lw_deque_init(&worker->fresh) : -ENOMEM;

@@ -40,7 +40,8 @@ struct lw_worker {
     uint32_t chain, streak;
     uint32_t sleep_stage;
     uint32_t overflowed;        /* the ring was full: yields go through the injection stack until it is empty */
-    bool searching, outside;    /* outside: the last work came from another thread */
+    bool searching;
+    int64_t search_ns;          /* how long the next search may look */
     unsigned long looted_at, age;
     int64_t attended_at;
     struct lw_record_cache records;
