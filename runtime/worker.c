@@ -343,23 +343,46 @@ static void sleep_a_while(struct lw_worker *worker)
     lw_tick_awake();
 }
 
-void lw_wake_a_worker(struct lw_runtime *runtime)
+static bool is_anyone_asleep(struct lw_runtime *runtime)
 {
-    uint32_t none = 0, count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_load_acq(&runtime->worker_count);
 
-    if (!lw_cas_sc(&runtime->searching, &none, 1))
-        return;
+    for (uint32_t i = 0; i < count; i++)
+        if (lw_load_sc(&runtime->workers[i]->asleep) == LW_ASLEEP)
+            return true;
+    return false;
+}
+
+/* Make one who sleeps a searcher; false: nobody sleeps. */
+static bool wake_one_asleep(struct lw_runtime *runtime)
+{
+    uint32_t count = lw_load_acq(&runtime->worker_count);
+
     for (uint32_t i = 0; i < count; i++) {
         struct lw_worker *worker = runtime->workers[i];
         uint32_t asleep = LW_ASLEEP;
 
-        if (lw_load_rlx(&worker->asleep) == LW_ASLEEP && lw_cas_acq_rel(&worker->asleep, &asleep, LW_WOKEN)) { /* [P2] */
+        if (lw_load_rlx(&worker->asleep) == LW_ASLEEP &&
+            lw_cas_acq_rel(&worker->asleep, &asleep, LW_WOKEN)) { /* [P2] */
             (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
             lw_poller_ring(&worker->poller);
-            return;
+            return true;
         }
     }
-    (void)lw_add_sc(&runtime->searching, (uint32_t)-1);
+    return false;
+}
+
+/* While it looks for a sleeper, others who pushed rely on its searching: so having met nobody, it looks
+ * once more, after it has said that it searches no more, for one who fell asleep behind its back. */
+void lw_wake_a_worker(struct lw_runtime *runtime)
+{
+    do {
+        uint32_t none = 0;
+
+        if (!lw_cas_sc(&runtime->searching, &none, 1) || wake_one_asleep(runtime))
+            return;
+        (void)lw_add_sc(&runtime->searching, (uint32_t)-1);
+    } while (is_anyone_asleep(runtime));
 }
 
 /* ---- the loop */
