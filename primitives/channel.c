@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* lw_channel: a ring in the caller's array, a queue of receivers and one of senders, one guard.
+ *
+ *     _items    [ . . a b c . . ]     _count = 3 items from _head on, wrapping at _capacity
+ *
+ * An item goes the shortest way: to a receiver that waits, straight from the sender's memory to the
+ * receiver's; else into the ring.  A receive that makes room moves the item of the sender that has
+ * waited longest into the ring; without a ring it takes that item itself.  Copies between two tasks
+ * are made after the guard is dropped, while the one who waits is claimed and cannot leave.
+ *
+ *     bit           meaning                              changed
+ *     GUARD 1       guards all of the channel            CAS; last store
+ *     RECEIVERS 2   somebody waits to receive            under GUARD
+ *     SENDERS 4     somebody waits to send               under GUARD
+ *     CLOSED 8      no more will be sent                 under GUARD, never taken back
+ *
+ * Invariants, of those whose wait has not ended:
+ * - A receiver waits only while _count is 0, a sender only while _count is _capacity, never both.
+ * - CLOSED: nobody waits.
+ *
+ * [H1] section to section, and so an item in the ring from sender to receiver: GUARD dropped by a
+ *      release store -> taken by CAS acquire.
+ * [H2] the item from or to one who waits: what it queued -> H1; what it got -> its wait word
+ *      (wait.h, W2). */
+#include <latchwork/channel.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "primitives/lock.h"
+
+enum { GUARD = 1, RECEIVERS = 2, SENDERS = 4, CLOSED = 8 };
+
+/* What fits a register or two is moved without a call. */
+LW_INLINE void copy_item(void *to, const void *from, uint32_t bytes)
+{
+    switch (bytes) {
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    case 16:
+        memcpy(to, from, 16);
+        break;
+    default:
+        memcpy(to, from, bytes);
+    }
+}
+
+LW_INLINE uint64_t take_guard(lw_channel *channel)
+{
+    return lw_guard_take(&channel->wait._word._value, GUARD); /* [H1] */
+}
+
+LW_INLINE void drop_guard(lw_channel *channel, uint64_t word)
+{
+    lw_store_rel(&channel->wait._word._value, word & ~(uint64_t)GUARD); /* [H1] */
+}
+
+LW_INLINE void *slot(const lw_channel *channel, uint64_t index)
+{
+    if (index >= channel->_capacity)
+        index -= channel->_capacity;
+    return (char *)channel->_items + index * channel->_item_bytes;
+}
+
+/* Under the guard, and there is room. */
+LW_INLINE void ring_put(lw_channel *channel, const void *item)
+{
+    uint64_t tail = (uint64_t)channel->_head + channel->_count;
+
+    copy_item(slot(channel, tail), item, channel->_item_bytes);
+    lw_store_rlx(&channel->_count, channel->_count + 1);
+}
+
+/* Under the guard, and there is an item. */
+LW_INLINE void ring_take(lw_channel *channel, void *item)
+{
+    copy_item(item, slot(channel, channel->_head), channel->_item_bytes);
+    channel->_head = channel->_head + 1 < channel->_capacity ? channel->_head + 1 : 0;
+    lw_store_rlx(&channel->_count, channel->_count - 1);
+}
+
+/* Claim the first of a queue; `bit` of the word follows the queue. */
+static struct lw_record *claim(void **queue, uint64_t bit, uint64_t *word)
+{
+    struct lw_record *record = lw_queue_claim(queue);
+
+    if (*queue == NULL)
+        *word &= ~bit;
+    return record;
+}
+
+static void *item_of(struct lw_record *record)
+{
+    return lw_record_cold(record)->data;
+}
+
+/* The guard is held, and the item can neither be sent nor received now. */
+static LW_NOINLINE int wait_for_other_side(lw_channel *channel, struct lw_record *me, uint64_t word,
+                                           void *item, lw_nsec deadline, const void *site,
+                                           enum lw_wait_kind kind)
+{
+    void **queue = kind == LW_WAIT_SEND ? &channel->_senders : &channel->wait._queue;
+    uint64_t bit = kind == LW_WAIT_SEND ? SENDERS : RECEIVERS;
+    struct lw_cold *cold = lw_record_cold(me);
+    enum lw_outcome outcome;
+
+    if (word & CLOSED) {
+        drop_guard(channel, word);
+        return -EPIPE;
+    }
+    if (deadline == LW_NOW) {
+        drop_guard(channel, word);
+        return lw_timeout_error(LW_NOW);
+    }
+    lw_wait_begin(me, kind, channel, channel->wait.name, deadline, site);
+    cold->data = item;
+    lw_queue_push(queue, &cold->node);
+    drop_guard(channel, word | bit);
+    outcome = lw_wait_finish(me);
+    if (outcome != LW_GRANTED && outcome != LW_CLOSED) { /* it was not taken out of the queue */
+        word = take_guard(channel);
+        lw_queue_remove(queue, &cold->node);
+        drop_guard(channel, *queue == NULL ? word & ~bit : word);
+    }
+    return lw_wait_error(me, outcome);
+}
+
+int lw_channel_send(lw_channel *channel, const void *item, lw_nsec deadline)
+{
+    uint32_t bytes = channel->_item_bytes;
+    struct lw_record *me, *receiver = NULL;
+    uint64_t word;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (lw_unlikely(err < 0))
+        return err;
+    if (lw_unlikely(bytes == 0))
+        return -EINVAL;
+    word = take_guard(channel);
+    if (word & RECEIVERS)
+        receiver = claim(&channel->wait._queue, RECEIVERS, &word);
+    if (receiver != NULL) {
+        bool rendezvous = channel->_capacity == 0;
+
+        drop_guard(channel, word);
+        copy_item(item_of(receiver), item, bytes);
+        lw_wake(receiver, LW_GRANTED, rendezvous ? LW_WAKE_NEXT : LW_WAKE_TAIL);
+        return 0;
+    }
+    if (lw_likely(channel->_count < channel->_capacity && !(word & CLOSED))) {
+        ring_put(channel, item);
+        drop_guard(channel, word);
+        return 0;
+    }
+    return wait_for_other_side(channel, me, word, (void *)item, deadline,
+                               __builtin_return_address(0), LW_WAIT_SEND);
+}
+
+int lw_channel_receive(lw_channel *channel, void *item, lw_nsec deadline)
+{
+    uint32_t bytes = channel->_item_bytes;
+    struct lw_record *me, *sender = NULL;
+    uint64_t word;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (lw_unlikely(err < 0))
+        return err;
+    if (lw_unlikely(bytes == 0))
+        return -EINVAL;
+    word = take_guard(channel);
+    if (word & SENDERS)
+        sender = claim(&channel->_senders, SENDERS, &word);
+    if (lw_likely(channel->_count != 0)) {
+        ring_take(channel, item);
+        if (sender != NULL)
+            ring_put(channel, item_of(sender));
+        drop_guard(channel, word);
+        if (sender != NULL)
+            lw_wake(sender, LW_GRANTED, LW_WAKE_TAIL);
+        return 0;
+    }
+    if (sender != NULL) {
+        drop_guard(channel, word);
+        copy_item(item, item_of(sender), bytes);
+        lw_wake(sender, LW_GRANTED, LW_WAKE_NEXT);
+        return 0;
+    }
+    return wait_for_other_side(channel, me, word, item, deadline, __builtin_return_address(0),
+                               LW_WAIT_RECEIVE);
+}
+
+/* Under the guard: all who wait in a queue. */
+static void claim_all(void **queue, struct lw_wake_batch *batch)
+{
+    struct lw_record *record;
+
+    while ((record = lw_queue_claim(queue)) != NULL)
+        lw_wake_batch_add(batch, record);
+}
+
+uint32_t lw_channel_broadcast(lw_channel *channel, const void *item)
+{
+    struct lw_wake_batch receivers = {0};
+    uint32_t bytes = channel->_item_bytes, count;
+    uint64_t word = take_guard(channel);
+
+    claim_all(&channel->wait._queue, &receivers);
+    drop_guard(channel, word & ~(uint64_t)RECEIVERS);
+    for (struct lw_record *record = receivers.first; record != NULL; record = record->next)
+        copy_item(item_of(record), item, bytes);
+    count = receivers.count;
+    lw_wake_collected(&receivers, LW_GRANTED);
+    return count;
+}
+
+void lw_channel_close(lw_channel *channel)
+{
+    struct lw_wake_batch all = {0};
+    uint64_t word = take_guard(channel);
+
+    claim_all(&channel->wait._queue, &all);
+    claim_all(&channel->_senders, &all);
+    drop_guard(channel, (word & ~(uint64_t)(RECEIVERS | SENDERS)) | CLOSED);
+    lw_wake_collected(&all, LW_CLOSED);
+}
+
+bool lw_channel_closed(const lw_channel *channel)
+{
+    return (lw_load_acq(&channel->wait._word._value) & CLOSED) != 0; /* [H1] */
+}
+
+size_t lw_channel_count(const lw_channel *channel)
+{
+    return lw_load_rlx(&channel->_count);
+}
+
+void lw_channel_init(lw_channel *channel, const char *name, void *items, size_t item_bytes,
+                     size_t capacity)
+{
+    lw_check(item_bytes != 0);
+    lw_check(item_bytes <= UINT32_MAX);
+    lw_check(capacity <= UINT32_MAX);
+    *channel = (lw_channel){.wait = LW_WAITABLE_INIT_(name),
+                            ._items = items,
+                            ._item_bytes = (uint32_t)item_bytes,
+                            ._capacity = (uint32_t)capacity};
+}

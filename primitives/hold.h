@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* What a task holds, on the third line of its cold record: the locks it owns, in the order in which
+ * it took them, each with the place in the program where that was.  So the detector, a report and
+ * the end of the task know it without a list of locks anywhere.
+ *
+ *     entry.lock   address of the lock | mode:3
+ *     entry.site   call site:48 | class of the data:3 | coarse milliseconds when taken:13
+ *
+ * Entries 0 to 2 lie in the record; those from the fourth on in a chain of chunks of type-stable
+ * memory (hold.c).  Where there is no memory for a chunk the lock is granted all the same and only
+ * counted in holds_lost.
+ *
+ * Invariants.
+ * - Only the task itself writes its entries, and only while it runs; a release out of order shifts.
+ * - nheld entries are there; nheld + holds_lost locks are owned.
+ *
+ * Ordering: relaxed.  Others read entries only of a task that waits, and the wait word (wait.h, W1)
+ * is what publishes them. */
+#ifndef LW_PRIMITIVES_HOLD_H
+#define LW_PRIMITIVES_HOLD_H
+
+#include <latchwork/lock.h>
+
+#include "runtime/thread.h"
+
+enum lw_hold_mode { LW_HOLD_EXCLUSIVE, LW_HOLD_SHARED, LW_HOLD_UNITS, LW_HOLD_WAKER };
+
+enum {
+    LW_HOLD_MODE_MASK = 7,
+    LW_HOLD_CLASS_MASK = 7,
+    LW_HOLD_CLASS_SHIFT = 48,
+    LW_HOLD_TICK_SHIFT = 51, /* shifts all but 13 bits out */
+};
+#define LW_HOLD_SITE_MASK UINT64_C(0x0000ffffffffffff)
+
+LW_INLINE lw_lock *lw_hold_lock(const struct lw_hold *hold)
+{
+    return (lw_lock *)(uintptr_t)(lw_load_rlx(&hold->lock) & ~(uint64_t)LW_HOLD_MODE_MASK);
+}
+
+LW_INLINE void lw_hold_fill(struct lw_hold *hold, const lw_lock *lock, const void *site)
+{
+    uint64_t tick = lw_load_rlx(&lw_coarse_ms);
+    uint64_t class = lock->data & LW_HOLD_CLASS_MASK;
+
+    lw_store_rlx(&hold->lock, (uint64_t)(uintptr_t)lock | LW_HOLD_EXCLUSIVE);
+    lw_store_rlx(&hold->site, ((uint64_t)(uintptr_t)site & LW_HOLD_SITE_MASK) |
+                                  class << LW_HOLD_CLASS_SHIFT | tick << LW_HOLD_TICK_SHIFT);
+}
+
+/* The fourth hold and those after it. */
+void lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site);
+
+/* The caller has just taken the lock. */
+LW_INLINE void lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void *site)
+{
+    uint32_t count = lw_load_rlx(&cold->nheld);
+
+    if (lw_unlikely(count >= LW_HOLDS_INLINE)) {
+        lw_hold_push_more(cold, lock, site);
+        return;
+    }
+    lw_hold_fill(&cold->held[count], lock, site);
+    lw_store_rlx(&cold->nheld, count + 1);
+}
+
+/* Drop the hold if it is the last one taken and lies in the record; false: lw_hold_remove(). */
+LW_INLINE bool lw_hold_pop(struct lw_cold *cold, const lw_lock *lock)
+{
+    uint32_t last = lw_load_rlx(&cold->nheld) - 1;
+    uint64_t entry = (uint64_t)(uintptr_t)lock | LW_HOLD_EXCLUSIVE;
+
+    if (lw_unlikely(last >= LW_HOLDS_INLINE || lw_load_rlx(&cold->held[last].lock) != entry))
+        return false;
+    lw_store_rlx(&cold->nheld, last);
+    return true;
+}
+
+/* Drop the hold wherever it is; false: there is none, and none was lost. */
+bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock);
+
+/* The index-th oldest hold, index < nheld. */
+struct lw_hold *lw_hold_at(struct lw_cold *cold, uint32_t index);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* The protocol of all locks: each call goes to the lock's kind, and a kind of NULL is a mutex.  And
+ * what becomes of the locks that a task still holds when it ends.
+ *
+ * The end of an owner.  Nobody may enter a lock unaware that its owner ended inside, and nobody may
+ * wait for it for ever.  So the ending task itself, newest hold first:
+ *
+ *     the kind has a repair  runs it, while the lock is still the task's, and releases it; when the
+ *                            repair fails the lock is dead
+ *     LW_DATA_ROBUST         makes the lock free and INCONSISTENT: acquires give -EOWNERDEAD
+ *     else                   makes it DEAD: acquires give -ENOTRECOVERABLE
+ *
+ * Only holds that were lost for want of memory (hold.h) escape this. */
+#include "primitives/lock.h"
+
+#include <errno.h>
+
+extern void (*lw_holds_abandon)(struct lw_record *record);
+
+static bool is_mutex(const lw_lock_kind *kind)
+{
+    return kind == NULL || kind == &lw_mutex_kind;
+}
+
+static bool is_complete(const lw_lock_kind *kind)
+{
+    return kind->acquire != NULL && kind->release != NULL && kind->locked != NULL;
+}
+
+int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    if (lw_likely(is_mutex(lock->kind)))
+        return lw_mutex_acquire_at(lock, deadline, site);
+    if (lock->kind == &lw_semaphore_kind)
+        return lw_semaphore_acquire_at(lock, 1, deadline, site);
+    if (!is_complete(lock->kind))
+        return -EINVAL;
+    return lock->kind->acquire(lock, deadline);
+}
+
+int lw_acquire(lw_lock *lock, lw_nsec deadline)
+{
+    return lw_lock_acquire_at(lock, deadline, __builtin_return_address(0));
+}
+
+int lw_release(lw_lock *lock)
+{
+    if (lw_likely(is_mutex(lock->kind)))
+        return lw_mutex_release((lw_mutex *)lock);
+    return is_complete(lock->kind) ? lock->kind->release(lock) : -EINVAL;
+}
+
+bool lw_locked(const lw_lock *lock)
+{
+    if (is_mutex(lock->kind))
+        return lw_mutex_locked((const lw_mutex *)lock);
+    return is_complete(lock->kind) && lock->kind->locked(lock);
+}
+
+lw_task lw_owner(const lw_lock *lock)
+{
+    if (lock->kind != NULL && lock->kind->owner != NULL)
+        return lock->kind->owner(lock);
+    return (lw_task){lw_load_rlx(&lock->_word._value) >> LW_LOCK_OWNER_SHIFT};
+}
+
+bool lw_owned(const lw_lock *lock)
+{
+    struct lw_record *me = lw_current();
+
+    return me != NULL && lw_owner(lock).id == lw_load_rlx(&lw_record_cold(me)->id);
+}
+
+/* The newest hold of a task that ends. */
+static void abandon(struct lw_record *me, lw_lock *lock)
+{
+    int (*repair)(lw_lock *) = lock->kind != NULL ? lock->kind->repair : NULL;
+    uint64_t owner = lw_load_rlx(&lock->_word._value) >> LW_LOCK_OWNER_SHIFT;
+
+    if (owner != lw_load_rlx(&lw_record_cold(me)->id)) /* its memory became another lock: misuse */
+        return;
+    if (repair != NULL && repair(lock) == 0) {
+        (void)lw_mutex_release_of(lock, me);
+        return;
+    }
+    if (repair == NULL && (lock->data & LW_DATA_ROBUST) != 0)
+        lw_mutex_mark(lock, LW_LOCK_INCONSISTENT);
+    else
+        lw_mutex_mark(lock, LW_LOCK_DEAD);
+}
+
+static void abandon_all(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint32_t count;
+
+    while ((count = lw_load_rlx(&cold->nheld)) != 0) {
+        lw_lock *lock = lw_hold_lock(lw_hold_at(cold, count - 1));
+
+        abandon(me, lock);
+        if (lw_load_rlx(&cold->nheld) == count)
+            (void)lw_hold_remove(cold, lock);
+    }
+    lw_store_rlx(&cold->holds_lost, 0);
+}
+
+__attribute__((constructor)) static void hook_the_end_of_tasks(void)
+{
+    lw_holds_abandon = abandon_all;
+}

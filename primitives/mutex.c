@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* lw_mutex: one compare-and-swap each way when nobody else wants it.
+ *
+ * The word is that of lock.h.  A release that finds waiters sends the head to try again (RETRY) and
+ * goes on; whoever comes by meanwhile may be faster (barging).  So a mutex is never idle while its
+ * heir is on its way, and is never passed on at the price of a switch.  WOKEN says that one is on
+ * its way: until it is back no other is woken, and releases are one CAS again.  One that is back
+ * and loses queues at the front; 1 ms after it first queued it sets FAIR: the next release hands
+ * over.
+ *
+ *     owner  QUEUED WOKEN FAIR
+ *       0      0     0     0     free
+ *       0      *     1     0     free; somebody is on his way
+ *      id      0     0     0     owned; the release is one CAS
+ *      id      *     1     0     owned by one who barged; the release is one CAS
+ *      id      1     0     0     owned; the release sends the head to try again
+ *      id      1     0     1     owned; the release makes the head the owner
+ *
+ * Invariants.
+ * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
+ * - No owner and QUEUED: WOKEN.  So no waiter sleeps on a free mutex.
+ * - FAIR belongs to the head that set it: nobody is pushed in front of it, for that needs a RETRY.
+ * - The store that gives the mutex away is the last touch of it: who gets it may free it.
+ *
+ * Ordering.
+ * [L1] section to section: release CAS acq_rel, or the store that drops GUARD -> acquire CAS; one
+ *      who was granted comes through its wait word (wait.h, W2).  acq_rel, not release: the word it
+ *      reads was stored after the grant, by the owner before, who must be done with the lock when
+ *      this owner frees it.
+ * [L2] queue: GUARD dropped by a release store -> GUARD taken by CAS acquire. */
+#include "primitives/lock.h"
+
+#include <errno.h>
+
+#include "runtime/os/os.h"
+
+#define GUARD LW_LOCK_GUARD
+#define QUEUED LW_LOCK_QUEUED
+#define WOKEN LW_LOCK_WOKEN
+#define FAIR LW_LOCK_FAIR
+#define INCONSISTENT LW_LOCK_INCONSISTENT
+#define DEAD LW_LOCK_DEAD
+
+/* How long one may lose against those who come by. */
+#define FAIR_AFTER (1 * LW_MS)
+
+enum { QUEUE_FOR_IT = 1 }; /* of try_under_guard(): beside 0 and the negative codes */
+
+/* One acquire that did not get the mutex at once. */
+struct contender {
+    struct lw_record *me;
+    lw_nsec deadline;
+    const void *site;
+    lw_nsec since;  /* when it first queued */
+    bool back;      /* it was sent to try again: WOKEN is its own */
+    bool starving;
+};
+
+static uint64_t owner_word(struct lw_record *record)
+{
+    return lw_load_rlx(&lw_record_cold(record)->id) << LW_LOCK_OWNER_SHIFT;
+}
+
+/* The GUARD bit is set in `word`: store it without, as the last touch. */
+static void drop(lw_lock *lock, uint64_t word)
+{
+    word = lock->_queue != NULL ? word | QUEUED : word & ~QUEUED;
+    lw_debug_check((word & ~LW_LOCK_FLAGS) != 0 || !(word & QUEUED) || (word & WOKEN));
+    lw_debug_check(!(word & FAIR) || (word & (QUEUED | WOKEN)) == QUEUED);
+    lw_store_rel(&lock->_word._value, word & ~GUARD); /* [L1] [L2] */
+}
+
+/* Before the task blocks: its own locks say who owns them, also those it took by barging.  Then the
+ * hint is right whenever the owner it names is blocked. */
+static void hint_own_locks(struct lw_cold *cold)
+{
+    uint32_t count = lw_load_rlx(&cold->nheld);
+
+    for (uint32_t i = 0; i < count; i++) {
+        lw_lock *own = lw_hold_lock(lw_hold_at(cold, i));
+        uint64_t word = lw_load_rlx(&own->_word._value);
+
+        if (!(word & QUEUED))
+            continue;
+        word = lw_guard_take(&own->_word._value, GUARD); /* [L2] */
+        lw_lock_hint(own, word >> LW_LOCK_OWNER_SHIFT);
+        drop(own, word);
+    }
+}
+
+/* Without the guard: take a mutex that is free, or free with somebody on his way. */
+static bool barge(lw_lock *lock, uint64_t mine)
+{
+    uint64_t seen = lw_load_rlx(&lock->_word._value);
+
+    while (seen == 0 || (seen & ~QUEUED) == WOKEN) {
+        if (lw_cas_acq(&lock->_word._value, &seen, seen | mine)) /* [L1] */
+            return true;
+    }
+    return false;
+}
+
+/* Take it, or fail, or queue for it: one guard section. */
+static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t mine)
+{
+    struct lw_cold *cold = lw_record_cold(self->me);
+    uint64_t word = lw_guard_take(&lock->_word._value, GUARD); /* [L2] */
+    uint64_t owner = word & ~LW_LOCK_FLAGS;
+    int err = QUEUE_FOR_IT;
+
+    if (self->back)
+        word &= ~WOKEN;
+    if (lw_unlikely(word & DEAD)) {
+        err = -ENOTRECOVERABLE;
+    } else if (lw_unlikely(word & INCONSISTENT)) {
+        err = -EOWNERDEAD;
+    } else if (owner == 0) {
+        lw_lock_hint(lock, mine >> LW_LOCK_OWNER_SHIFT);
+        word |= mine;
+        err = 0;
+    } else if (self->deadline == LW_NOW) {
+        err = lw_timeout_error(LW_NOW);
+    } else if (owner == mine) {
+        err = -EDEADLK;
+    } else {
+        lw_wait_begin(self->me, LW_WAIT_LOCK, lock, lock->name, self->deadline, self->site);
+        lw_store_rlx(&cold->owner, 0);
+        if (self->back)
+            lw_queue_push_front(&lock->_queue, &cold->node);
+        else
+            lw_queue_push(&lock->_queue, &cold->node);
+        if (self->starving)
+            word |= FAIR;
+        lw_lock_hint(lock, owner >> LW_LOCK_OWNER_SHIFT);
+    }
+    drop(lock, word);
+    return err;
+}
+
+/* The wait ended without the mutex: leave the queue. */
+static void leave_queue(lw_lock *lock, const struct contender *self)
+{
+    struct lw_node *node = &lw_record_cold(self->me)->node;
+    uint64_t word = lw_guard_take(&lock->_word._value, GUARD); /* [L2] */
+
+    if (node->next != NULL) { /* no release has met the dead wait yet */
+        lw_queue_remove(&lock->_queue, node);
+        if (self->starving)
+            word &= ~FAIR;
+        lw_lock_hint(lock, word >> LW_LOCK_OWNER_SHIFT);
+    }
+    drop(lock, word);
+}
+
+static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec deadline,
+                                    const void *site)
+{
+    struct contender self = {.me = me, .deadline = deadline, .site = site};
+    struct lw_cold *cold = lw_record_cold(me);
+    uint64_t mine = owner_word(me);
+
+    if (barge(lock, mine)) {
+        lw_hold_push(cold, lock, site);
+        return 0;
+    }
+    for (;;) {
+        int err = try_under_guard(lock, &self, mine);
+        enum lw_outcome outcome;
+
+        if (err == 0)
+            lw_hold_push(cold, lock, site);
+        if (err != QUEUE_FOR_IT)
+            return err;
+        if (!self.back)
+            self.since = lw_sys.now();
+        if (lw_load_rlx(&cold->nheld) != 0)
+            hint_own_locks(cold);
+        outcome = lw_wait_finish(me);
+        if (outcome == LW_GRANTED) {
+            lw_hold_push(cold, lock, site);
+            return 0;
+        }
+        if (outcome != LW_RETRY) {
+            leave_queue(lock, &self);
+            return lw_wait_error(me, outcome);
+        }
+        self.back = true;
+        self.starving = lw_sys.now() - self.since >= FAIR_AFTER;
+    }
+}
+
+LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    uint64_t free = 0;
+    struct lw_record *me;
+    struct lw_cold *cold;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (lw_unlikely(err < 0))
+        return err;
+    cold = lw_record_cold(me);
+    if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, owner_word(me)))) /* [L1] */
+        return acquire_slow(lock, me, deadline, site);
+    lw_hold_push(cold, lock, site);
+    return 0;
+}
+
+/* Give a mutex away whose GUARD and whose owner's leave the caller has. */
+static void hand_on(lw_lock *lock, uint64_t word)
+{
+    enum lw_outcome outcome = (word & FAIR) != 0 ? LW_GRANTED : LW_RETRY;
+    struct lw_record *heir = (word & WOKEN) != 0 ? NULL : lw_queue_claim(&lock->_queue);
+    uint64_t owner = 0;
+
+    word &= WOKEN;
+    if (heir != NULL && outcome == LW_GRANTED)
+        owner = owner_word(heir);
+    else if (heir != NULL)
+        word |= WOKEN;
+    lw_lock_hint(lock, owner >> LW_LOCK_OWNER_SHIFT);
+    drop(lock, owner | word);
+    if (heir != NULL)
+        lw_wake(heir, outcome, outcome == LW_GRANTED ? LW_WAKE_NEXT : LW_WAKE_TAIL);
+}
+
+/* Not the last hold, or the word is not just the owner's id. */
+static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold, bool popped)
+{
+    uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
+    uint64_t seen = lw_load_rlx(&lock->_word._value);
+
+    if ((seen & ~LW_LOCK_FLAGS) != mine || (seen & DEAD) != 0)
+        return -EPERM;
+    if (!popped)
+        popped = lw_hold_remove(cold, lock);
+    lw_check(popped); /* the word and the list of holds agree about who owns the lock */
+    while (seen == mine || (seen & ~QUEUED) == (mine | WOKEN)) {
+        if (lw_cas_acq_rel(&lock->_word._value, &seen, seen & ~mine)) /* [L1] */
+            return 0;
+    }
+    hand_on(lock, lw_guard_take(&lock->_word._value, GUARD)); /* [L2] */
+    return 0;
+}
+
+LW_INLINE int release(lw_lock *lock, struct lw_record *me)
+{
+    struct lw_cold *cold;
+    uint64_t mine;
+    bool popped;
+
+    if (lw_unlikely(me == NULL))
+        return -EPERM;
+    cold = lw_record_cold(me);
+    mine = owner_word(me);
+    popped = lw_hold_pop(cold, lock);
+    if (lw_unlikely(!popped || !lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
+        return release_slow(lock, cold, popped);
+    return 0;
+}
+
+int lw_mutex_acquire(lw_mutex *mutex, lw_nsec deadline)
+{
+    return acquire(&mutex->lock, deadline, __builtin_return_address(0));
+}
+
+int lw_mutex_release(lw_mutex *mutex)
+{
+    return release(&mutex->lock, lw_current());
+}
+
+int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    return acquire(lock, deadline, site);
+}
+
+int lw_mutex_release_of(lw_lock *lock, struct lw_record *me)
+{
+    return release(lock, me);
+}
+
+void lw_mutex_mark(lw_lock *lock, uint64_t flag)
+{
+    struct lw_wake_batch batch = {0};
+    uint64_t word = lw_guard_take(&lock->_word._value, GUARD); /* [L2] */
+    struct lw_record *waiter;
+
+    while ((waiter = lw_queue_claim(&lock->_queue)) != NULL)
+        lw_wake_batch_add(&batch, waiter);
+    word &= ~FAIR;
+    drop(lock, flag == DEAD ? word | DEAD : (word & (LW_LOCK_FLAGS & ~QUEUED)) | flag);
+    lw_wake_collected(&batch, LW_RETRY);
+}
+
+bool lw_mutex_locked(const lw_mutex *mutex)
+{
+    uint64_t word = lw_load_rlx(&mutex->lock._word._value);
+
+    return (word & ~LW_LOCK_FLAGS) != 0 && !(word & DEAD);
+}
+
+static int kind_acquire(lw_lock *lock, lw_nsec deadline)
+{
+    return acquire(lock, deadline, __builtin_return_address(0));
+}
+
+static int kind_release(lw_lock *lock)
+{
+    return release(lock, lw_current());
+}
+
+static bool kind_locked(const lw_lock *lock)
+{
+    return lw_mutex_locked((const lw_mutex *)lock);
+}
+
+const lw_lock_kind lw_mutex_kind = {
+    .name = "mutex",
+    .acquire = kind_acquire,
+    .release = kind_release,
+    .locked = kind_locked,
+};
