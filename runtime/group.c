@@ -118,7 +118,7 @@ int lw_group_spawn(lw_group *group, lw_fn *fn, void *arg, const lw_task_options 
 {
     uint64_t word = lw_add_rlx(word_of(group), ONE);
     uint16_t at = (uint16_t)(epoch(word) - ((word & TEARDOWN) != 0));
-    int err = lw_task_spawn(NULL, fn, arg, options, __builtin_return_address(0), group, at);
+    int err = lw_task_spawn_child(fn, arg, options, __builtin_return_address(0), group, at);
 
     if (err < 0)
         lw_group_child_left(group);

@@ -32,6 +32,7 @@ enum { CHUNK_SLOTS = 4096, CHUNKS_MAX = LW_SLOTS_MAX / CHUNK_SLOTS };
 
 struct lw_record *lw_records;
 struct lw_cold *lw_colds;
+uint32_t lw_slots_used;
 
 struct chunk {
     uint32_t generation_floor;
@@ -45,7 +46,6 @@ static struct {
     uint32_t chunk;              /* where new slots are carved from ... */
     uint32_t carved;             /* ... and how many of it were */
     uint32_t chunks_used;        /* chunks ever committed */
-    uint32_t slots_used;
     uint16_t emptied[CHUNKS_MAX]; /* chunks whose memory was given back */
     uint32_t emptied_count;
     bool reserved;
@@ -75,18 +75,6 @@ int lw_records_init(void)
     return err;
 }
 
-struct lw_record *lw_record_of(uint64_t id)
-{
-    uint32_t slot = (uint32_t)(id & (LW_SLOTS_MAX - 1));
-
-    return slot < lw_load_acq(&depot.slots_used) ? &lw_records[slot] : NULL; /* [R2] */
-}
-
-uint32_t lw_records_used(void)
-{
-    return lw_load_acq(&depot.slots_used); /* [R2] */
-}
-
 /* Under the guard: commit the next chunk, or one that was emptied. */
 static bool open_chunk(void)
 {
@@ -109,7 +97,7 @@ static bool open_chunk(void)
         __lsan_register_root_region(cold, cold_size);
 #endif
         depot.chunks_used++;
-        lw_store_rel(&depot.slots_used, depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
+        lw_store_rel(&lw_slots_used, depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
     }
     depot.chunk = number;
     depot.carved = 0;

@@ -154,8 +154,16 @@ LW_INLINE uint64_t lw_record_id(const struct lw_record *record)
     return (ctl >> 32) << LW_SLOT_BITS | lw_record_slot(record);
 }
 
+/* Slots ever committed are 0 .. this - 1. */
+extern uint32_t lw_slots_used;
+
 /* The record that an id names, in whatever life it is now; NULL if there never was such a slot. */
-struct lw_record *lw_record_of(uint64_t id);
+LW_INLINE struct lw_record *lw_record_of(uint64_t id)
+{
+    uint32_t slot = (uint32_t)(id & (LW_SLOTS_MAX - 1));
+
+    return lw_likely(slot < lw_load_acq(&lw_slots_used)) ? &lw_records[slot] : NULL; /* [R2] */
+}
 
 LW_INLINE uint32_t lw_id_generation(uint64_t id)
 {
@@ -231,7 +239,9 @@ LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *r
 void lw_record_drain(struct lw_record_cache *cache);
 size_t lw_record_trim(void);
 
-/* Slots ever used are 0 .. this - 1. */
-uint32_t lw_records_used(void);
+LW_INLINE uint32_t lw_records_used(void)
+{
+    return lw_load_acq(&lw_slots_used); /* [R2] */
+}
 
 #endif

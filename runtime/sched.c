@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "runtime/fiber.h"
-#include "runtime/fork.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 
@@ -190,8 +189,11 @@ static bool pull_injected(struct lw_worker *worker)
 LW_INLINE struct lw_record *pop_ready(struct lw_worker *worker)
 {
     struct lw_record *record = lw_ring_pop(&worker->ready);
-    uint64_t head = lw_load_rlx(&worker->ready.head);
+    uint64_t head;
 
+    if (record == NULL)
+        return NULL;
+    head = lw_load_rlx(&worker->ready.head);
     if (lw_load_rlx(&worker->ready.tail) - head > FETCH_MIN) {
         const struct lw_record *ahead = lw_load_rlx(&worker->ready.slots[(head + 2) % LW_RING_SIZE]);
         const char *sp = lw_load_rlx(&ahead->sp);
@@ -450,9 +452,9 @@ void lw_task_main(void)
         int status = me->fn(me->arg);
         uintptr_t sp;
 
-        if (lw_unlikely(lw_forked()))
-            _exit(status);
         thread = lw_thread_self(); /* it may be another one now */
+        if (lw_unlikely(thread == NULL))
+            _exit(status); /* fn called fork(2), and this is the child: see fork.c */
         struct lw_worker *worker = thread->worker;
 
         lw_task_finish(worker, me, status);

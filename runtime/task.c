@@ -89,7 +89,7 @@ LW_INLINE struct lw_worker *worker_here(void)
 
 /* ---- spawn */
 
-static LW_NOINLINE void take_options(struct lw_record *record, const lw_task_options *options)
+static LW_NOINLINE uint64_t take_options(struct lw_record *record, const lw_task_options *options)
 {
     struct lw_cold *cold = lw_record_cold(record);
 
@@ -98,7 +98,7 @@ static LW_NOINLINE void take_options(struct lw_record *record, const lw_task_opt
     cold->priority = (int16_t)(options->priority > INT16_MAX   ? INT16_MAX
                                : options->priority < INT16_MIN ? INT16_MIN
                                                                : options->priority);
-    record->place |= LW_PLACE_OPTIONS;
+    return LW_PLACE_OPTIONS;
 }
 
 /* The runtime and stack class that the options ask for; *worker becomes NULL when it is not the
@@ -126,6 +126,30 @@ static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **run
     return 0;
 }
 
+/* All that a new task is, in one cache line. */
+LW_INLINE void fill(struct lw_record *record, uint64_t ctl, lw_fn *fn, void *arg, uint64_t place, const void *site,
+                    uint16_t epoch)
+{
+    record->sp = NULL;
+    record->fn = fn;
+    record->arg = arg;
+    record->site = ((uintptr_t)site & SITE_MASK) | (uint64_t)epoch << 48;
+    lw_store_rlx(&record->place, place);
+    lw_store_rel(&record->ctl, ctl | LW_LIVE);
+}
+
+LW_INLINE void name_task(lw_task *task, const struct lw_record *record, uint64_t ctl)
+{
+    /* Before it may run: fn may read the handle where its spawner keeps it. */
+    task->id = (uint64_t)LW_CTL_GENERATION(ctl) << LW_SLOT_BITS | lw_record_slot(record);
+}
+
+/* What a place says of a task before it runs. */
+LW_INLINE uint64_t place_in(const struct lw_runtime *runtime, unsigned class)
+{
+    return (uint64_t)class << LW_PLACE_CLASS_SHIFT | (uint64_t)runtime->number << LW_PLACE_RUNTIME_SHIFT;
+}
+
 LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime, struct lw_record *record, bool detached)
 {
     if (lw_unlikely(worker == NULL)) {
@@ -148,53 +172,83 @@ int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *op
     struct lw_record *record;
     unsigned class;
     uint64_t ctl;
-    int err;
+    int err = choose(&worker, &runtime, options, &class);
 
-    if (lw_likely(worker != NULL && options == NULL)) {
-        runtime = worker->runtime;
-        class = runtime->stack_class;
-    } else {
-        err = choose(&worker, &runtime, options, &class);
-        if (err < 0)
-            return err;
-    }
-    if (lw_unlikely(lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING))
+    if (err < 0)
+        return err;
+    if (lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING)
         return -ESHUTDOWN;
-    if (lw_unlikely(fn == NULL))
+    if (fn == NULL)
         return -EINVAL;
     err = lw_stack_promise(worker != NULL ? &worker->stacks : NULL, class);
-    if (lw_unlikely(err < 0))
+    if (err < 0)
         return err;
-    record = lw_likely(worker != NULL) ? lw_record_take(&worker->records) : lw_guest_record_take();
-    if (lw_unlikely(record == NULL)) {
+    record = worker != NULL ? lw_record_take(&worker->records) : lw_guest_record_take();
+    if (record == NULL) {
         lw_stack_unpromise(worker != NULL ? &worker->stacks : NULL, class);
         return -ENOMEM;
     }
     ctl = lw_load_rlx(&record->ctl);
-    record->sp = NULL;
-    record->fn = fn;
-    record->arg = arg;
-    record->site = ((uintptr_t)site & SITE_MASK) | (uint64_t)epoch << 48;
-    lw_store_rlx(&record->place, (uint64_t)class << LW_PLACE_CLASS_SHIFT |
-                                     (uint64_t)runtime->number << LW_PLACE_RUNTIME_SHIFT |
-                                     (group != NULL ? LW_PLACE_CHILD : 0));
     if (group != NULL)
         record->group = group;
     else
         lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : peer_none(ctl));
-    if (lw_unlikely(options != NULL))
-        take_options(record, options);
-    lw_store_rel(&record->ctl, ctl | LW_LIVE);
-    if (task != NULL) /* before it may run: fn may read the handle where its spawner keeps it */
-        task->id = (uint64_t)LW_CTL_GENERATION(ctl) << LW_SLOT_BITS | lw_record_slot(record);
-
+    fill(record, ctl, fn, arg,
+         place_in(runtime, class) | (group != NULL ? LW_PLACE_CHILD : 0) | (options != NULL ? take_options(record, options) : 0),
+         site, epoch);
+    if (task != NULL)
+        name_task(task, record, ctl);
     publish(worker, runtime, record, task == NULL && group == NULL);
     return 0;
 }
 
+/* The usual spawn, by a task, with no options: NULL when it needs the long way. */
+LW_INLINE struct lw_record *take_quickly(struct lw_worker *worker)
+{
+    struct lw_runtime *runtime = worker->runtime;
+    uint32_t *promises = &worker->stacks.promises[runtime->stack_class];
+    struct lw_record *record = worker->records.head;
+
+    if (lw_unlikely(*promises == 0 || record == NULL || lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING))
+        return NULL;
+    --*promises;
+    worker->records.head = record->next;
+    worker->records.count--;
+    return record;
+}
+
 int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options)
 {
-    return lw_task_spawn(task, fn, arg, options, __builtin_return_address(0), NULL, 0);
+    struct lw_worker *worker = worker_here();
+    struct lw_record *record;
+    uint64_t ctl;
+
+    if (lw_unlikely(worker == NULL || options != NULL || task == NULL || fn == NULL ||
+                    (record = take_quickly(worker)) == NULL))
+        return lw_task_spawn(task, fn, arg, options, __builtin_return_address(0), NULL, 0);
+    ctl = lw_load_rlx(&record->ctl);
+    lw_store_rlx(&record->peer, peer_none(ctl));
+    fill(record, ctl, fn, arg, place_in(worker->runtime, worker->runtime->stack_class), __builtin_return_address(0), 0);
+    name_task(task, record, ctl);
+    lw_store_rlx(&worker->spawned, worker->spawned + 1);
+    lw_make_fresh(worker, record);
+    return 0;
+}
+
+int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, const void *site, struct lw_group *group,
+                        uint16_t epoch)
+{
+    struct lw_worker *worker = worker_here();
+    struct lw_record *record;
+
+    if (lw_unlikely(worker == NULL || options != NULL || fn == NULL || (record = take_quickly(worker)) == NULL))
+        return lw_task_spawn(NULL, fn, arg, options, site, group, epoch);
+    record->group = group;
+    fill(record, lw_load_rlx(&record->ctl), fn, arg,
+         place_in(worker->runtime, worker->runtime->stack_class) | LW_PLACE_CHILD, site, epoch);
+    lw_store_rlx(&worker->spawned, worker->spawned + 1);
+    lw_make_fresh(worker, record);
+    return 0;
 }
 
 /* ---- the end */
@@ -252,12 +306,12 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
 /* Whoever finds DONE claims the record by ending this life of the slot: exactly one does. */
 LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
 {
+    uint32_t generation = LW_CTL_GENERATION(ctl);
     int value = (int)record->status;
 
-    do {
-        if (LW_CTL_GENERATION(ctl) != LW_CTL_GENERATION(lw_load_rlx(&record->ctl)))
+    while (lw_unlikely(!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
+        if (LW_CTL_GENERATION(ctl) != generation)
             return -ESRCH;
-    } while (!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)));
     put_record(worker_here(), record);
     if (status != NULL)
         *status = value;
@@ -273,9 +327,10 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
     *record = lw_record_of(task.id);
     if (*record == NULL)
         return -ESRCH;
+    /* ctl first: what is read after it is of this life, or of a later one, whose ctl is another. */
+    *ctl = lw_load_acq(&(*record)->ctl); /* [R1] */
     place = lw_load_rlx(&(*record)->place);
     *peer = lw_load_acq(&(*record)->peer); /* [J1] */
-    *ctl = lw_load_acq(&(*record)->ctl);
     if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0)
         return -ESRCH;
     if ((place & (LW_PLACE_GUEST | LW_PLACE_CHILD)) != 0 || (*peer & LW_PEER_TAG) == LW_PEER_DETACHED)
@@ -289,7 +344,7 @@ static bool take_back(struct lw_record *record, uint64_t mine, uint64_t ctl)
     return lw_cas_acq_rel(&record->peer, &mine, peer_none(ctl));
 }
 
-int lw_join(lw_task task, int *status, lw_nsec deadline)
+static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, const void *site)
 {
     struct lw_record *me, *record = NULL;
     enum lw_outcome outcome;
@@ -310,7 +365,7 @@ int lw_join(lw_task task, int *status, lw_nsec deadline)
         return -ETIMEDOUT;
 
     lw_store_rlx(&lw_record_cold(me)->target, task.id);
-    lw_wait_begin(me, LW_WAIT_JOIN, record, NULL, deadline, __builtin_return_address(0));
+    lw_wait_begin(me, LW_WAIT_JOIN, record, NULL, deadline, site);
     mine = peer_joiner(me);
     peer = peer_none(ctl);
     if (!lw_cas_acq_rel(&record->peer, &peer, mine)) { /* [J1] */
@@ -323,6 +378,24 @@ int lw_join(lw_task task, int *status, lw_nsec deadline)
     if (outcome != LW_GRANTED && take_back(record, mine, ctl))
         return lw_wait_error(me, outcome);
     return reap(record, ctl, status);
+}
+
+int lw_join(lw_task task, int *status, lw_nsec deadline)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_record *record = lw_record_of(task.id);
+    uint64_t ctl;
+
+    /* Ended already, and the budget is not: nothing to wait for. */
+    if (lw_likely(thread != NULL && record != NULL && thread->budget > 1)) {
+        ctl = lw_load_acq(&record->ctl); /* [R1] */
+        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) && lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
+            (lw_load_rlx(&record->place) & (LW_PLACE_GUEST | LW_PLACE_CHILD)) == 0) {
+            thread->budget--;
+            return reap(record, ctl, status);
+        }
+    }
+    return join_slow(task, status, deadline, __builtin_return_address(0));
 }
 
 int lw_detach(lw_task task)
