@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/support.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include "runtime/os/os.h"
+#include "runtime/wait.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -76,4 +83,183 @@ void assert_no_leaks(void)
 #ifdef LEAKS
     cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "LeakSanitizer found leaks");
 #endif
+}
+
+uint64_t random_draw(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+bool is_waiting(lw_task task)
+{
+    struct lw_record *record = lw_record_of(task.id);
+    uint64_t wait;
+
+    if (record == NULL || LW_CTL_GENERATION(lw_load_acq(&record->ctl)) != lw_id_generation(task.id))
+        return false;
+    wait = lw_load_acq(&lw_record_cold(record)->wait);
+    return (wait & LW_PHASE_MASK) == LW_PHASE_WAITING;
+}
+
+/* ---- calls of the system, counted and made to fail */
+
+static struct lw_sys real;
+static long calls[SYS_CALLS], fail_at[SYS_CALLS], blocks;
+static bool fail_on[SYS_CALLS], failed;
+
+/* Counts one call; true: it has to fail. */
+static bool has_to_fail(enum sys_call call)
+{
+    long number = __atomic_add_fetch(&calls[call], 1, __ATOMIC_RELAXED);
+    long at = __atomic_load_n(&fail_at[call], __ATOMIC_RELAXED);
+
+    if (at == 0 || number < at || (number > at && !__atomic_load_n(&fail_on[call], __ATOMIC_RELAXED)))
+        return false;
+    __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+    return true;
+}
+
+static void *watched_calloc(size_t count, size_t size)
+{
+    void *memory = has_to_fail(SYS_CALLOC) ? NULL : real.calloc(count, size);
+
+    if (memory != NULL)
+        (void)__atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+    return memory;
+}
+
+static void watched_free(void *memory)
+{
+    if (memory != NULL)
+        (void)__atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
+    real.free(memory);
+}
+
+static void *watched_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    if (has_to_fail(SYS_MMAP)) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return real.mmap(at, size, protection, flags, fd, offset);
+}
+
+static int watched_mprotect(void *at, size_t size, int protection)
+{
+    if (has_to_fail(SYS_MPROTECT)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return real.mprotect(at, size, protection);
+}
+
+static int watched_madvise(void *at, size_t size, int advice)
+{
+    if (has_to_fail(SYS_MADVISE)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return real.madvise(at, size, advice);
+}
+
+static int watched_thread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *arg)
+{
+    return has_to_fail(SYS_THREAD_CREATE) ? EAGAIN : real.thread_create(thread, attributes, main, arg);
+}
+
+static int watched_epoll_create1(int flags)
+{
+    if (has_to_fail(SYS_EPOLL_CREATE)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return real.epoll_create1(flags);
+}
+
+static int watched_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (has_to_fail(SYS_EPOLL_CTL)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return real.epoll_ctl(epoll, operation, fd, event);
+}
+
+static int watched_eventfd(unsigned value, int flags)
+{
+    if (has_to_fail(SYS_EVENTFD)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return real.eventfd(value, flags);
+}
+
+static int watched_epoll_wait(int epoll, struct epoll_event *events, int events_max, int64_t timeout)
+{
+    (void)has_to_fail(SYS_EPOLL_WAIT); /* counted only */
+    return real.epoll_wait(epoll, events, events_max, timeout);
+}
+
+void sys_watch(void)
+{
+    real = lw_sys;
+    lw_sys.calloc = watched_calloc;
+    lw_sys.free = watched_free;
+    lw_sys.mmap = watched_mmap;
+    lw_sys.mprotect = watched_mprotect;
+    lw_sys.madvise = watched_madvise;
+    lw_sys.thread_create = watched_thread_create;
+    lw_sys.epoll_create1 = watched_epoll_create1;
+    lw_sys.epoll_ctl = watched_epoll_ctl;
+    lw_sys.eventfd = watched_eventfd;
+    lw_sys.epoll_wait = watched_epoll_wait;
+}
+
+long sys_calls(enum sys_call call)
+{
+    return __atomic_load_n(&calls[call], __ATOMIC_RELAXED);
+}
+
+void sys_fail(enum sys_call call, long nth, bool for_good)
+{
+    __atomic_store_n(&failed, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&fail_on[call], for_good, __ATOMIC_RELAXED);
+    __atomic_store_n(&fail_at[call], nth > 0 ? sys_calls(call) + nth : 0, __ATOMIC_RELAXED);
+}
+
+bool sys_failed(void)
+{
+    return __atomic_load_n(&failed, __ATOMIC_RELAXED);
+}
+
+static long count_entries(const char *path)
+{
+    DIR *directory = opendir(path);
+    long count = 0;
+
+    cr_assert_not_null(directory, "%s", path);
+    while (readdir(directory) != NULL)
+        count++;
+    (void)closedir(directory);
+    return count;
+}
+
+struct resources count_resources(void)
+{
+    return (struct resources){__atomic_load_n(&blocks, __ATOMIC_RELAXED), count_entries("/proc/self/fd"),
+                              count_entries("/proc/self/task")};
+}
+
+size_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long total = 0, resident = 0;
+
+    cr_assert_not_null(file);
+    cr_assert_eq(fscanf(file, "%lu %lu", &total, &resident), 2);
+    (void)fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
