@@ -92,7 +92,7 @@ void kv_reply_raw(struct kv_reply *reply, const void *data, size_t size)
 {
     char *to = room(reply, size);
 
-    if (to == NULL)
+    if (to == NULL || size == 0)
         return;
     memcpy(to, data, size);
     reply->size += size;
@@ -151,7 +151,8 @@ void kv_reply_bulk(struct kv_reply *reply, const void *data, size_t size)
     if (to == NULL)
         return;
     to = put_header(to, '$', (int64_t)size);
-    memcpy(to, data, size);
+    if (size > 0)
+        memcpy(to, data, size);
     to += size;
     *to++ = '\r';
     *to++ = '\n';

@@ -103,12 +103,12 @@ static void merge(struct kv_table *table)
     }
 }
 
-/* Two steps per node that leaves, so that a table that empties keeps pace. */
+/* A node that leaves takes SPARSE buckets along, so a table that empties stays as small as it should
+ * be. */
 static void shrink(struct kv_table *table)
 {
-    for (int step = 0; step < 2; step++)
-        if (table->buckets > KV_TABLE_FIRST && table->buckets / SPARSE > table->count)
-            merge(table);
+    while (table->buckets > KV_TABLE_FIRST && table->buckets / SPARSE > table->count)
+        merge(table);
 }
 
 bool kv_table_add(struct kv_table *table, struct kv_node *node, size_t key_offset)
@@ -139,17 +139,14 @@ bool kv_table_scan(struct kv_table *table, uint32_t *position, kv_table_visit *v
         *position = 0;
         return false;
     }
-    uint32_t mask = table->mask;
+    uint32_t mask = table->mask, half = mask >> 1;
+    if (((backwards(*position) & half) | (half + 1)) >= table->buckets)
+        mask = half; /* this pair of buckets is one as yet */
     uint32_t bucket = backwards(*position) & mask;
-    if (bucket >= table->buckets) {
-        mask >>= 1;
-        bucket &= mask;
-    }
     /* The interval of the bucket begins at its own bits backwards; the next one begins behind it,
      * and behind the last one it is 2^32, that is 0. */
     *position = (backwards(bucket) | ~backwards(mask)) + 1;
 
-    size_t before = table->count;
     for (struct kv_node **at = kv_table_bucket(table, bucket); *at != NULL;) {
         struct kv_node *node = *at, *next = node->next;
 
@@ -160,8 +157,7 @@ bool kv_table_scan(struct kv_table *table, uint32_t *position, kv_table_visit *v
             at = &node->next;
         }
     }
-    for (; before > table->count; before--)
-        shrink(table);
+    shrink(table);
     return *position != 0;
 }
 
