@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* LOCK, UNLOCK, LOCKS: the commands that Redis does not have.
+ *
+ * LOCK comes here with the lock of the key's shard held, tries the key's mutex, and only when it is
+ * taken gives the shard back and waits.  While it waits somebody must notice when the client goes
+ * away: a second task watches the connection for that, and cancels the wait. */
+#include "latchkv/commands.h"
+#include "latchkv/number.h"
+#include "latchkv/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+struct watcher {
+    int fd;
+    lw_task waiting;
+};
+
+/* Ends when the connection does, and then ends the wait; or when it is cancelled. */
+static int watch_connection(void *arg)
+{
+    struct watcher *watcher = arg;
+    int ready = lw_poll(watcher->fd, POLLRDHUP, LW_FOREVER);
+
+    if (ready > 0)
+        lw_cancel(watcher->waiting);
+    return ready < 0 ? ready : 0;
+}
+
+/* Wait for the mutex; no lock of the store is held.  What lw_mutex_acquire() returns. */
+static int wait_for(struct kv_client *client, lw_mutex *mutex, lw_nsec deadline)
+{
+    struct watcher watcher = {client->fd, client->task};
+    lw_task_options options = {.name = "lock watcher"};
+    lw_group group = LW_GROUP_INIT(LW_GROUP_CANCEL_AT_END);
+    int scope, err = -ENOMEM;
+
+    atomic_store_explicit(&client->face.waiting, true, memory_order_relaxed);
+    LW_SCOPE(&group.scope, LW_FOREVER, scope) {
+        scope = lw_group_spawn(&group, watch_connection, &watcher, &options);
+        if (scope == 0)
+            err = lw_mutex_acquire(mutex, deadline);
+    }
+    atomic_store_explicit(&client->face.waiting, false, memory_order_relaxed);
+    return err;
+}
+
+/* The key lock is taken by somebody: what is before the LOCK in the pipeline goes out, then it
+ * waits.  Comes back with the shard's lock held again. */
+static int wait_outside(struct kv_client *client, struct kv_keylock *lock, lw_nsec deadline)
+{
+    struct kv_store *store = &client->server->store;
+    kv_shards shards = client->locked;
+
+    kv_store_unlock(store, shards);
+    int err = kv_client_flush(client);
+    if (err == 0)
+        err = wait_for(client, &lock->mutex, deadline);
+    kv_store_lock_always(store, shards);
+    return err;
+}
+
+static void reply_failure(struct kv_client *client, int err)
+{
+    switch (err) {
+    case -ETIMEDOUT:
+        kv_reply_null(&client->reply);
+        break;
+    case -EDEADLK:
+        kv_reply_error(&client->reply, "DEADLOCK this lock cannot be had while the client holds "
+                                       "what it holds: UNLOCK, then try again");
+        break;
+    case -ENOMEM:
+        kv_reply_error(&client->reply, kv_error_nomem);
+        break;
+    default: /* told to stop, or the client is gone */
+        client->closing = true;
+        break;
+    }
+}
+
+/* LW_FOREVER, LW_NOW for 0, or a moment; false: the reply says what is wrong. */
+static bool read_deadline(struct kv_client *client, lw_nsec *deadline)
+{
+    int64_t ms;
+
+    *deadline = LW_FOREVER;
+    if (client->argc > 3) {
+        kv_reply_error(&client->reply, kv_error_syntax);
+        return false;
+    }
+    if (client->argc == 3) {
+        if (!kv_parse_int(client->argv[2].data, client->argv[2].size, &ms)) {
+            kv_reply_error(&client->reply, "ERR timeout is not an integer or out of range");
+            return false;
+        }
+        if (ms < 0) {
+            kv_reply_error(&client->reply, "ERR timeout is negative");
+            return false;
+        }
+        *deadline = ms == 0 ? LW_NOW : ms > INT64_MAX / LW_MS ? LW_FOREVER : lw_in(ms * LW_MS);
+    }
+    if (client->transaction.open) /* EXEC waits for nothing */
+        *deadline = LW_NOW;
+    return true;
+}
+
+void kv_run_lock(struct kv_client *client)
+{
+    const struct kv_arg *key = &client->argv[1];
+    struct kv_space *space = kv_client_space(client, &client->server->store, key);
+    struct kv_keylock *lock = kv_keylock_find(space, key);
+    lw_nsec deadline;
+
+    if (!read_deadline(client, &deadline))
+        return;
+    if (lock != NULL && lock->owner == client->id) {
+        kv_reply_error(&client->reply, "ERR this client holds the lock already");
+        return;
+    }
+    lock = kv_keylock_use(space, key, client->database);
+    if (lock == NULL) {
+        kv_reply_error(&client->reply, kv_error_nomem);
+        return;
+    }
+    int err = lw_mutex_acquire(&lock->mutex, LW_NOW);
+    if (err == -ETIMEDOUT && deadline != LW_NOW)
+        err = wait_outside(client, lock, deadline);
+    if (err == 0) {
+        kv_keylock_own(lock, client->id, &client->held);
+        kv_reply_ok(&client->reply);
+        return;
+    }
+    kv_keylock_leave(space, lock);
+    reply_failure(client, err);
+}
+
+void kv_run_unlock(struct kv_client *client)
+{
+    const struct kv_arg *key = &client->argv[1];
+    struct kv_space *space = kv_client_space(client, &client->server->store, key);
+    struct kv_keylock *lock = kv_keylock_find(space, key);
+
+    if (lock == NULL || lock->owner != client->id) {
+        kv_reply_error(&client->reply, "ERR this client does not hold the lock");
+        return;
+    }
+    kv_keylock_release(space, lock);
+    kv_reply_ok(&client->reply);
+}
+
+struct listing {
+    struct kv_reply *reply;
+    size_t count;
+};
+
+static bool show_lock(struct kv_node *node, void *arg)
+{
+    struct kv_keylock *lock = (struct kv_keylock *)node;
+    struct listing *listing = arg;
+    struct kv_reply *reply = listing->reply;
+
+    if (lock->owner == 0) /* on its way from one to the next */
+        return false;
+    kv_reply_map(reply, 5);
+    kv_reply_text(reply, "key");
+    kv_reply_bulk(reply, lock->key, lock->node.key_size);
+    kv_reply_text(reply, "db");
+    kv_reply_int(reply, lock->database);
+    kv_reply_text(reply, "owner");
+    kv_reply_int(reply, (int64_t)lock->owner);
+    kv_reply_text(reply, "held-ms");
+    kv_reply_int(reply, kv_coarse_ms() - lock->since);
+    kv_reply_text(reply, "waiters");
+    kv_reply_int(reply, lock->users - 1);
+    listing->count++;
+    return false;
+}
+
+void kv_run_locks(struct kv_client *client)
+{
+    struct kv_store *store = &client->server->store;
+    struct listing listing = {&client->reply, 0};
+    size_t opened = kv_reply_gap_open(&client->reply);
+
+    for (unsigned i = 0; i < KV_SHARDS; i++) {
+        for (unsigned database = 0; database < store->databases; database++) {
+            struct kv_table *locks = &store->shards[i].spaces[database].locks;
+            uint32_t position = 0;
+
+            while (kv_table_scan(locks, &position, show_lock, &listing))
+                continue;
+        }
+    }
+    kv_reply_array_close(&client->reply, opened, listing.count);
+}

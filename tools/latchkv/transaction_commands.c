@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* MULTI, EXEC, DISCARD, WATCH, UNWATCH.  EXEC holds the locks of all shards that its commands and
+ * its watched keys lie in, from the look at the watches to the end of the last command: so it is
+ * one step for everybody else. */
+#include "latchkv/commands.h"
+#include "latchkv/memory.h"
+#include "latchkv/server.h"
+
+void kv_run_multi(struct kv_client *client)
+{
+    if (client->transaction.open) {
+        kv_reply_error(&client->reply, "ERR MULTI calls can not be nested");
+        return;
+    }
+    client->transaction.open = true;
+    kv_reply_ok(&client->reply);
+}
+
+void kv_run_discard(struct kv_client *client)
+{
+    if (!client->transaction.open) {
+        kv_reply_error(&client->reply, "ERR DISCARD without MULTI");
+        return;
+    }
+    kv_transaction_end(client);
+    kv_reply_ok(&client->reply);
+}
+
+/* A key that is watched twice is counted twice: the older look decides. */
+static bool watch(struct kv_client *client, const struct kv_arg *key)
+{
+    struct kv_transaction *transaction = &client->transaction;
+    struct kv_space *space = kv_client_space(client, &client->server->store, key);
+
+    if (transaction->watching_count == transaction->watching_max) {
+        size_t bytes = transaction->watching_max * sizeof *transaction->watching;
+        unsigned most = transaction->watching_max != 0 ? 2 * transaction->watching_max : 4;
+        struct kv_watching *more =
+            kv_resize(transaction->watching, bytes, most * sizeof *transaction->watching);
+
+        if (more == NULL)
+            return false;
+        transaction->watching = more;
+        transaction->watching_max = most;
+    }
+    (void)kv_space_at(space, key, &client->clock); /* an expired key is absent from here on */
+    struct kv_watch *watched = kv_space_watch(space, key);
+    if (watched == NULL)
+        return false;
+    transaction->watching[transaction->watching_count++] = (struct kv_watching){
+        .watch = watched,
+        .hash = key->hash,
+        .version = watched->version,
+        .database = client->database,
+    };
+    return true;
+}
+
+void kv_run_watch(struct kv_client *client)
+{
+    if (client->transaction.open) {
+        kv_reply_error(&client->reply, "ERR WATCH inside MULTI is not allowed");
+        return;
+    }
+    for (unsigned i = 1; i < client->argc; i++) {
+        if (!watch(client, &client->argv[i])) {
+            kv_reply_error(&client->reply, kv_error_nomem);
+            return;
+        }
+    }
+    kv_reply_ok(&client->reply);
+}
+
+/* In a transaction it finds nothing to do: EXEC has dropped the watches. */
+void kv_run_unwatch(struct kv_client *client)
+{
+    kv_shards shards = kv_transaction_watched(client);
+
+    if (shards != 0) {
+        kv_store_lock_always(&client->server->store, shards);
+        kv_transaction_unwatch(client);
+        kv_store_unlock(&client->server->store, shards);
+    }
+    kv_reply_ok(&client->reply);
+}
+
+static void run_queue(struct kv_client *client)
+{
+    kv_reply_array(&client->reply, client->transaction.count);
+    for (struct kv_queued *queued = client->transaction.first; queued; queued = queued->next) {
+        client->command = queued->command;
+        client->argc = queued->argc;
+        client->argv = queued->argv;
+        queued->command->run(client);
+    }
+}
+
+void kv_run_exec(struct kv_client *client)
+{
+    struct kv_transaction *transaction = &client->transaction;
+    struct kv_store *store = &client->server->store;
+    const char *error = NULL;
+
+    if (!transaction->open)
+        error = "ERR EXEC without MULTI";
+    else if (transaction->refused)
+        error = "EXECABORT Transaction discarded because of previous errors.";
+    else if (transaction->flags & KV_DENYOOM && kv_memory_exceeded(client))
+        error = "EXECABORT Transaction discarded because of: OOM command not allowed when used "
+                "memory > 'maxmemory'.";
+    if (error != NULL) {
+        if (transaction->open)
+            kv_transaction_end(client);
+        kv_reply_error(&client->reply, error);
+        return;
+    }
+    kv_shards shards = kv_transaction_watched(client);
+    for (struct kv_queued *queued = transaction->first; queued != NULL; queued = queued->next)
+        shards |= kv_command_shards(queued->command, store, queued->argv, queued->argc);
+    if (shards != 0 && kv_store_lock(store, shards) < 0) {
+        client->closing = true;
+        return;
+    }
+    client->locked = shards;
+    bool changed = kv_transaction_changed(client);
+    kv_transaction_unwatch(client);
+    if (changed)
+        kv_reply_null_array(&client->reply);
+    else
+        run_queue(client);
+    client->locked = 0;
+    if (shards != 0)
+        kv_store_unlock(store, shards);
+    kv_transaction_forget(client);
+}
