@@ -114,7 +114,7 @@ struct lw_hold *lw_hold_at(struct lw_cold *cold, uint32_t index)
     return &chunk->held[index % CHUNK_HOLDS];
 }
 
-void lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
+int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
 {
     uint32_t count = lw_load_rlx(&cold->nheld), index = count - LW_HOLDS_INLINE;
     struct chunk *chunk = chunk_at(cold, index / CHUNK_HOLDS);
@@ -124,10 +124,11 @@ void lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *si
 
         lw_check(lost != LOST_MAX);
         lw_store_rlx(&cold->holds_lost, (uint16_t)(lost + 1));
-        return;
+        return 0;
     }
     lw_hold_fill(&chunk->held[index % CHUNK_HOLDS], lock, site);
     lw_store_rlx(&cold->nheld, count + 1);
+    return 0;
 }
 
 static void shift_down(struct lw_cold *cold, uint32_t index, uint32_t count)

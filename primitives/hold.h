@@ -48,20 +48,19 @@ LW_INLINE void lw_hold_fill(struct lw_hold *hold, const lw_lock *lock, const voi
                                   class << LW_HOLD_CLASS_SHIFT | tick << LW_HOLD_TICK_SHIFT);
 }
 
-/* The fourth hold and those after it. */
-void lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site);
+/* The fourth hold and those after it.  Returns 0, the result of an acquire. */
+int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site);
 
-/* The caller has just taken the lock. */
-LW_INLINE void lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void *site)
+/* The caller has just taken the lock.  Returns 0, so that an acquire can end with it. */
+LW_INLINE int lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void *site)
 {
     uint32_t count = lw_load_rlx(&cold->nheld);
 
-    if (lw_unlikely(count >= LW_HOLDS_INLINE)) {
-        lw_hold_push_more(cold, lock, site);
-        return;
-    }
+    if (lw_unlikely(count >= LW_HOLDS_INLINE))
+        return lw_hold_push_more(cold, lock, site);
     lw_hold_fill(&cold->held[count], lock, site);
     lw_store_rlx(&cold->nheld, count + 1);
+    return 0;
 }
 
 /* Drop the hold if it is the last one taken and lies in the record; false: lw_hold_remove(). */

@@ -159,16 +159,14 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
     struct lw_cold *cold = lw_record_cold(me);
     uint64_t mine = owner_word(me);
 
-    if (barge(lock, mine)) {
-        lw_hold_push(cold, lock, site);
-        return 0;
-    }
+    if (barge(lock, mine))
+        return lw_hold_push(cold, lock, site);
     for (;;) {
         int err = try_under_guard(lock, &self, mine);
         enum lw_outcome outcome;
 
         if (err == 0)
-            lw_hold_push(cold, lock, site);
+            return lw_hold_push(cold, lock, site);
         if (err != QUEUE_FOR_IT)
             return err;
         if (!self.back)
@@ -176,10 +174,8 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
         if (lw_load_rlx(&cold->nheld) != 0)
             hint_own_locks(cold);
         outcome = lw_wait_finish(me);
-        if (outcome == LW_GRANTED) {
-            lw_hold_push(cold, lock, site);
-            return 0;
-        }
+        if (outcome == LW_GRANTED)
+            return lw_hold_push(cold, lock, site);
         if (outcome != LW_RETRY) {
             leave_queue(lock, &self);
             return lw_wait_error(me, outcome);
@@ -189,20 +185,32 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
     }
 }
 
-LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
+/* A thread's first use, a budget that is spent, or a mutex that is not free. */
+static LW_NOINLINE int acquire_entering(lw_lock *lock, lw_nsec deadline, const void *site)
 {
-    uint64_t free = 0;
     struct lw_record *me;
-    struct lw_cold *cold;
     int err = lw_wait_enter(&me, deadline);
 
-    if (lw_unlikely(err < 0))
-        return err;
+    return err < 0 ? err : acquire_slow(lock, me, deadline, site);
+}
+
+/* All calls are in tail position, so that the fast path saves no register. */
+LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    struct lw_thread *thread = lw_thread_self();
+    uint64_t free = 0, mine;
+    struct lw_record *me;
+    struct lw_cold *cold;
+
+    if (lw_unlikely(thread == NULL || thread->current == NULL || thread->budget <= 1))
+        return acquire_entering(lock, deadline, site);
+    thread->budget--;
+    me = thread->current;
     cold = lw_record_cold(me);
-    if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, owner_word(me)))) /* [L1] */
+    mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
+    if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, mine))) /* [L1] */
         return acquire_slow(lock, me, deadline, site);
-    lw_hold_push(cold, lock, site);
-    return 0;
+    return lw_hold_push(cold, lock, site);
 }
 
 /* Give a mutex away whose GUARD and whose owner's leave the caller has. */
