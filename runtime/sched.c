@@ -171,9 +171,12 @@ static bool pull_injected(struct lw_worker *worker)
     unsigned room = LW_RING_SIZE - (unsigned)lw_ring_size(&worker->ready);
     unsigned count, max = room < INJECT_BATCH ? room : INJECT_BATCH;
 
-    if (max == 0 || lw_inject_is_empty(&worker->runtime->inject)) {
-        if (max != 0)
-            worker->overflowed = false;
+    if (lw_inject_is_empty(&worker->runtime->inject)) {
+        worker->overflowed = false;
+        return false;
+    }
+    if (max == 0) { /* who yields makes room: else tasks that only yield would keep the ring full for ever */
+        worker->overflowed = true;
         return false;
     }
     count = lw_inject_take(&worker->runtime->inject, taken, max);
