@@ -91,9 +91,14 @@ LW_INLINE enum lw_outcome outcome_of(uint64_t wait)
 }
 
 /* A guest sleeps on the low half of its wait word. */
+LW_INLINE uint32_t *low_half(struct lw_cold *cold)
+{
+    return (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
 static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
 {
-    uint32_t *word = (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    uint32_t *word = low_half(cold);
     lw_nsec deadline = cold->deadline;
     int saved = lw_errno_get(lw_errno_offset);
     uint64_t armed = lw_load_rlx(&cold->wait);
@@ -174,6 +179,19 @@ enum lw_outcome lw_wait_finish_shielded(struct lw_record *me)
     return outcome;
 }
 
+void lw_wait_abort(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint64_t wait = lw_load_rlx(&cold->wait);
+
+    /* A canceller, or a timer of an earlier wait, may have seen it: the one who ends it queues the task,
+     * and has to be waited for. */
+    if (lw_wait_can_end(wait) && lw_cas_acq_rel(&cold->wait, &wait, wait & ~(uint64_t)LW_STATE_MASK))
+        return;
+    if (finish(me) == LW_CANCELLED)
+        lw_cancel_restore(me);
+}
+
 void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
                             lw_nsec deadline, const void *site)
 {
@@ -206,6 +224,13 @@ bool lw_wake_claim(struct lw_record *record)
     }
 }
 
+/* After the outcome was stated.  The guest may be gone, and the wake one too many: its record is there
+ * for ever, and who sleeps on a wait word looks again. */
+static LW_NOINLINE void wake_guest(const struct lw_record *record)
+{
+    lw_sys.futex_wake(low_half(lw_record_cold(record)), 1);
+}
+
 /* The state of a claimed wait becomes its outcome; from here on a guest may be gone. */
 LW_INLINE void state_outcome(struct lw_record *record, enum lw_outcome outcome)
 {
@@ -218,15 +243,26 @@ LW_INLINE void state_outcome(struct lw_record *record, enum lw_outcome outcome)
 
 void lw_wake(struct lw_record *record, enum lw_outcome outcome, enum lw_wake_place place)
 {
+    /* Once the outcome is stated, a guest's record may be a task's: what it is must be asked before. */
+    bool guest = lw_record_is_guest(record);
+
     state_outcome(record, outcome);
-    lw_make_ready(record, place == LW_WAKE_NEXT);
+    if (lw_unlikely(guest))
+        wake_guest(record);
+    else
+        lw_make_ready(record, place == LW_WAKE_NEXT);
 }
 
 bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome)
 {
+    bool guest = lw_record_is_guest(record);
+
     if (!lw_cas_acq_rel(&lw_record_cold(record)->wait, &seen, lw_wait_ended(seen, outcome)))
         return false;
-    lw_make_ready(record, false);
+    if (lw_unlikely(guest))
+        wake_guest(record);
+    else
+        lw_make_ready(record, false);
     return true;
 }
 

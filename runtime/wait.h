@@ -124,13 +124,9 @@ void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const 
                             lw_nsec deadline, const void *site);
 enum lw_outcome lw_wait_finish_shielded(struct lw_record *me);
 
-/* Instead of lw_wait_finish, when nobody can have seen the wait: it is over. */
-LW_INLINE void lw_wait_abort(struct lw_record *me)
-{
-    struct lw_cold *cold = lw_record_cold(me);
-
-    lw_store_rlx(&cold->wait, lw_load_rlx(&cold->wait) & ~(uint64_t)LW_STATE_MASK);
-}
+/* Instead of lw_wait_finish, when the wait turned out not to be needed: it is over, and has delivered
+ * nothing.  [S] when it was ended from outside in between: then the caller is queued already. */
+void lw_wait_abort(struct lw_record *me);
 
 /* The negative errno value for an outcome: 0, -ETIMEDOUT (-EINVAL for a deadline that was a duration),
  * -ECANCELED, -EDEADLK, -EPIPE.  RETRY and OVERTAKE are the caller's. */
