@@ -38,8 +38,11 @@ int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
     if (err < 0)
         return err;
     (void)lw_guard_take(&queue->guard, GUARD);
-    if (lw_load_acq((const uint32_t *)word) != expected || deadline == LW_NOW) { /* [F1] */
-        err = lw_load_acq((const uint32_t *)word) != expected ? -EAGAIN : -ETIMEDOUT;
+    if (lw_load_acq((const uint32_t *)word) != expected) /* [F1] one look: it may change back */
+        err = -EAGAIN;
+    else if (deadline == LW_NOW)
+        err = -ETIMEDOUT;
+    if (err < 0) {
         lw_guard_drop(&queue->guard, GUARD);
         return err;
     }
