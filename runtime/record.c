@@ -32,6 +32,7 @@ enum { CHUNK_SLOTS = 4096, CHUNKS_MAX = LW_SLOTS_MAX / CHUNK_SLOTS };
 
 struct lw_record *lw_records;
 struct lw_cold *lw_colds;
+uintptr_t lw_cold_offset;
 uint32_t lw_slots_used;
 
 struct chunk {
@@ -68,6 +69,7 @@ int lw_records_init(void)
             (void)lw_sys.madvise(range, hot + cold, MADV_NOHUGEPAGE);
             lw_colds = (struct lw_cold *)(void *)(range + hot);
             lw_records = (struct lw_record *)(void *)range;
+            lw_cold_offset = (uintptr_t)lw_colds - (uintptr_t)lw_records * 4; /* modulo 2^64 */
             depot.reserved = true;
         }
     }

@@ -129,9 +129,12 @@ _Static_assert(sizeof(struct lw_record) == 64, "one cache line");
 _Static_assert(sizeof(struct lw_cold) == 256, "four cache lines");
 _Static_assert(offsetof(struct lw_record, sp) == 0, "known to debuggers and to lw_switch");
 
-/* Both arrays, once reserved (record.c). */
+/* Both arrays, once reserved (record.c).  A cold record is four times as large as a hot one, so the one
+ * is found from the other with one load: cold = 4 * hot + lw_cold_offset. */
 extern struct lw_record *lw_records;
 extern struct lw_cold *lw_colds;
+extern uintptr_t lw_cold_offset;
+_Static_assert(sizeof(struct lw_cold) == 4 * sizeof(struct lw_record), "lw_cold_offset");
 
 LW_INLINE uint32_t lw_record_slot(const struct lw_record *record)
 {
@@ -140,12 +143,12 @@ LW_INLINE uint32_t lw_record_slot(const struct lw_record *record)
 
 LW_INLINE struct lw_cold *lw_record_cold(const struct lw_record *record)
 {
-    return &lw_colds[record - lw_records];
+    return (struct lw_cold *)((uintptr_t)record * 4 + lw_cold_offset);
 }
 
 LW_INLINE struct lw_record *lw_cold_record(const struct lw_cold *cold)
 {
-    return &lw_records[cold - lw_colds];
+    return (struct lw_record *)(((uintptr_t)cold - lw_cold_offset) / 4);
 }
 
 LW_INLINE uint64_t lw_record_id(const struct lw_record *record)

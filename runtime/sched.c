@@ -247,19 +247,21 @@ LW_INLINE void count_dispatch(struct lw_worker *worker)
         look_outside(worker);
 }
 
-struct lw_record *lw_pick(struct lw_worker *worker)
+static LW_NOINLINE struct lw_record *pick_fresh(struct lw_worker *worker)
+{
+    struct lw_record *record = lw_deque_pop(&worker->fresh);
+
+    worker->streak = 0;
+    if (record == NULL && pull_injected(worker))
+        record = lw_ring_pop(&worker->ready);
+    return record;
+}
+
+static LW_NOINLINE struct lw_record *pick_ready(struct lw_worker *worker)
 {
     struct lw_record *record;
 
-    count_dispatch(worker);
-    record = take_next(worker);
-    if (record != NULL) {
-        if (lw_likely(++worker->chain <= LW_CHAIN_MAX))
-            return record;
-        push_ready(worker, record);
-    }
     worker->chain = 0;
-
     if (lw_unlikely(worker->streak >= LW_READY_STREAK_MAX)) {
         worker->streak = 0;
         record = oldest_fresh(worker);
@@ -267,15 +269,36 @@ struct lw_record *lw_pick(struct lw_worker *worker)
             return record;
     }
     record = pop_ready(worker);
-    if (record != NULL) {
-        worker->streak += lw_deque_size(&worker->fresh) != 0;
-        return record;
-    }
-    worker->streak = 0;
-    record = lw_deque_pop(&worker->fresh);
-    if (record == NULL && pull_injected(worker))
-        record = lw_ring_pop(&worker->ready);
+    if (lw_unlikely(record == NULL))
+        return pick_fresh(worker);
+    worker->streak += lw_deque_size(&worker->fresh) != 0;
     return record;
+}
+
+/* `next` was there: it, or when it has gone, or the chain is long enough, another. */
+LW_INLINE struct lw_record *pick_next(struct lw_worker *worker, struct lw_record *record)
+{
+    if (lw_unlikely(!lw_cas_acq(&worker->next, &record, NULL))) /* [N1] a thief has it */
+        return pick_ready(worker);
+    if (lw_likely(++worker->chain <= LW_CHAIN_MAX))
+        return record;
+    push_ready(worker, record);
+    return pick_ready(worker);
+}
+
+/* Tail calls only, so that the usual ways save no registers. */
+struct lw_record *lw_pick(struct lw_worker *worker)
+{
+    struct lw_record *next;
+
+    count_dispatch(worker);
+    next = lw_load_rlx(&worker->next);
+    if (next != NULL)
+        return pick_next(worker, next);
+    if (lw_load_rlx(&worker->ready.head) != lw_load_rlx(&worker->ready.tail))
+        return pick_ready(worker);
+    worker->chain = 0;
+    return pick_fresh(worker);
 }
 
 /* ---- going there */
