@@ -39,15 +39,20 @@
 
 /* Strong compare-and-swap; on failure *e is what was there (read relaxed, or acquire where named). */
 #define lw_cas_rlx(p, e, v)                                                                        \
-    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    (LW_POINT(),                                                                                   \
+     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 #define lw_cas_acq(p, e, v)                                                                        \
-    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    (LW_POINT(),                                                                                   \
+     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 #define lw_cas_rel(p, e, v)                                                                        \
-    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+    (LW_POINT(),                                                                                   \
+     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 #define lw_cas_acq_rel(p, e, v)                                                                    \
-    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    (LW_POINT(),                                                                                   \
+     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 #define lw_cas_sc(p, e, v)                                                                         \
-    (LW_POINT(), __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+    (LW_POINT(),                                                                                   \
+     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
 
 #define lw_likely(truth) __builtin_expect(!!(truth), 1)
 #define lw_unlikely(truth) __builtin_expect(!!(truth), 0)

@@ -85,7 +85,8 @@ int lw_cancel(lw_task task)
         return -ESRCH;
     if (lw_record_is_guest(record))
         return -EPERM;
-    if ((lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 && lw_load_acq(&record->peer) == LW_PEER_DONE)
+    if ((lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 &&
+        lw_load_acq(&record->peer) == LW_PEER_DONE)
         return -ESRCH; /* fn has ended, nobody has joined */
     if (!lw_cancel_request(record, generation))
         return -ESRCH;
@@ -108,7 +109,8 @@ int lw_uncancel(lw_task task)
         if ((ctl & LW_CTL_FRESH_MASK) == 0)
             return -EINVAL;
     } while (!lw_cas_acq_rel(&record->ctl, &ctl,
-                             ctl - (UINT64_C(1) << LW_CTL_FRESH_SHIFT) - (UINT64_C(1) << LW_CTL_REQUESTS_SHIFT)));
+                             ctl - (UINT64_C(1) << LW_CTL_FRESH_SHIFT) -
+                                 (UINT64_C(1) << LW_CTL_REQUESTS_SHIFT)));
     return 0;
 }
 
@@ -128,7 +130,9 @@ unsigned lw_cancel_requests(void)
 {
     struct lw_record *me = task_here();
 
-    return me == NULL ? 0 : (unsigned)((lw_load_rlx(&me->ctl) & LW_CTL_REQUESTS_MASK) >> LW_CTL_REQUESTS_SHIFT);
+    return me == NULL ? 0
+                      : (unsigned)((lw_load_rlx(&me->ctl) & LW_CTL_REQUESTS_MASK) >>
+                                   LW_CTL_REQUESTS_SHIFT);
 }
 
 int lw_checkpoint(void)

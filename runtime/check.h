@@ -8,7 +8,8 @@
 /* Writes "latchwork: <text>: <file>:<line>" to the standard error and aborts. */
 __attribute__((noreturn, cold)) void lw_panic(const char *text, const char *file, int line);
 
-#define lw_check(truth) (__builtin_expect(!!(truth), 1) ? (void)0 : lw_panic(#truth, __FILE__, __LINE__))
+#define lw_check(truth)                                                                            \
+    (__builtin_expect(!!(truth), 1) ? (void)0 : lw_panic(#truth, __FILE__, __LINE__))
 
 #ifdef LW_CHECKS_FULL
 #define lw_debug_check(truth) lw_check(truth)

@@ -23,15 +23,19 @@ static void name_site(char *text, size_t size, uint64_t site)
     if (address == NULL)
         (void)snprintf(text, size, "nowhere");
     else if (dladdr(address, &info) != 0 && info.dli_sname != NULL)
-        (void)snprintf(text, size, "%s+0x%lx", info.dli_sname, (unsigned long)((char *)address - (char *)info.dli_saddr));
+        (void)snprintf(text, size, "%s+0x%lx", info.dli_sname,
+                       (unsigned long)((char *)address - (char *)info.dli_saddr));
     else if (dladdr(address, &info) != 0 && info.dli_fname != NULL)
-        (void)snprintf(text, size, "%s+0x%lx", strrchr(info.dli_fname, '/') != NULL ? strrchr(info.dli_fname, '/') + 1 : info.dli_fname,
+        (void)snprintf(text, size, "%s+0x%lx",
+                       strrchr(info.dli_fname, '/') != NULL ? strrchr(info.dli_fname, '/') + 1
+                                                            : info.dli_fname,
                        (unsigned long)((char *)address - (char *)info.dli_fbase));
     else
         (void)snprintf(text, size, "%p", address);
 }
 
-static void describe_state(char *text, size_t size, const struct lw_record *record, const struct lw_cold *cold)
+static void describe_state(char *text, size_t size, const struct lw_record *record,
+                           const struct lw_cold *cold)
 {
     uint64_t wait = lw_load_acq(&cold->wait);
     uint64_t phase = wait & LW_PHASE_MASK;
@@ -51,8 +55,8 @@ static void describe_state(char *text, size_t size, const struct lw_record *reco
 
     name_site(site, sizeof site, (uintptr_t)lw_load_rlx(&cold->site));
     (void)snprintf(text, size, "waits for %s%s%s%s since %u.%03u s at %s",
-                   kind < LW_WAIT_KINDS ? lw_wait_kind_names[kind] : "?", name != NULL ? " '" : "", name != NULL ? name : "",
-                   name != NULL ? "'" : "", age / 1000, age % 1000, site);
+                   kind < LW_WAIT_KINDS ? lw_wait_kind_names[kind] : "?", name != NULL ? " '" : "",
+                   name != NULL ? name : "", name != NULL ? "'" : "", age / 1000, age % 1000, site);
 }
 
 void lw_dump_record(int fd, struct lw_record *record)
@@ -65,8 +69,9 @@ void lw_dump_record(int fd, struct lw_record *record)
 
     describe_state(state, sizeof state, record, cold);
     name_site(site, sizeof site, record->site);
-    size = snprintf(line, sizeof line, "task %u%s%s%s: %s; spawned at %s\n", lw_record_slot(record), name != NULL ? " '" : "",
-                    name != NULL ? name : "", name != NULL ? "'" : "", state, site);
+    size = snprintf(line, sizeof line, "task %u%s%s%s: %s; spawned at %s\n", lw_record_slot(record),
+                    name != NULL ? " '" : "", name != NULL ? name : "", name != NULL ? "'" : "",
+                    state, site);
     if (size > (int)sizeof line - 1)
         size = (int)sizeof line - 1;
     (void)!lw_sys.write(fd, line, (size_t)size);

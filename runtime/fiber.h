@@ -52,7 +52,8 @@ LW_INLINE void lw_fiber_leave(struct lw_thread *thread, const struct lw_record *
 #elif defined(LW_ASAN)
     if (to != NULL) {
         size_t bytes = lw_stack_bytes(lw_record_class(to));
-        __sanitizer_start_switch_fiber(fake, (char *)lw_record_stack(to) + sizeof(struct lw_stack_head) - bytes, bytes);
+        __sanitizer_start_switch_fiber(
+            fake, (char *)lw_record_stack(to) + sizeof(struct lw_stack_head) - bytes, bytes);
     } else {
         __sanitizer_start_switch_fiber(fake, thread->idle_bottom, thread->idle_bytes);
     }

@@ -60,7 +60,8 @@ int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
 }
 
 /* Under the guard: take up to `count` waiters of the word out, oldest first. */
-static void take_waiters(struct queue *queue, const void *word, uint32_t count, struct lw_wake_batch *batch)
+static void take_waiters(struct queue *queue, const void *word, uint32_t count,
+                         struct lw_wake_batch *batch)
 {
     struct lw_node *node = lw_queue_head(&queue->tail), *next, *last = queue->tail;
 

@@ -24,7 +24,8 @@ struct lw_inject {
 };
 
 /* Push a chain whose links run from the youngest to the oldest (`oldest->next` is overwritten). */
-LW_INLINE void lw_inject_push(struct lw_inject *inject, struct lw_record *youngest, struct lw_record *oldest)
+LW_INLINE void lw_inject_push(struct lw_inject *inject, struct lw_record *youngest,
+                              struct lw_record *oldest)
 {
     struct lw_record *in = lw_load_rlx(&inject->in);
 

@@ -43,7 +43,7 @@ struct chunk {
 
 static struct {
     uint64_t guard;
-    struct lw_record *batches;   /* heads of chains; head: arg = the next batch, site = its length */
+    struct lw_record *batches; /* heads of chains; head: arg = the next batch, site = its length */
     uint32_t chunk;              /* where new slots are carved from ... */
     uint32_t carved;             /* ... and how many of it were */
     uint32_t chunks_used;        /* chunks ever committed */
@@ -61,7 +61,8 @@ int lw_records_init(void)
 
     lw_guard_take(&depot.guard, 1);
     if (!depot.reserved) {
-        char *range = lw_sys.mmap(NULL, hot + cold, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        char *range = lw_sys.mmap(NULL, hot + cold, PROT_NONE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
         if (range == MAP_FAILED) {
             err = -ENOMEM;
@@ -88,8 +89,10 @@ static bool open_chunk(void)
         if (depot.chunks_used == CHUNKS_MAX)
             return false;
         number = depot.chunks_used;
-        void *hot = &lw_records[(size_t)number * CHUNK_SLOTS], *cold = &lw_colds[(size_t)number * CHUNK_SLOTS];
-        size_t hot_size = CHUNK_SLOTS * sizeof(struct lw_record), cold_size = CHUNK_SLOTS * sizeof(struct lw_cold);
+        void *hot = &lw_records[(size_t)number * CHUNK_SLOTS],
+             *cold = &lw_colds[(size_t)number * CHUNK_SLOTS];
+        size_t hot_size = CHUNK_SLOTS * sizeof(struct lw_record),
+               cold_size = CHUNK_SLOTS * sizeof(struct lw_cold);
 
         if (lw_sys.mprotect(cold, cold_size, PROT_READ | PROT_WRITE) < 0 ||
             lw_sys.mprotect(hot, hot_size, PROT_READ | PROT_WRITE) < 0)
@@ -99,7 +102,8 @@ static bool open_chunk(void)
         __lsan_register_root_region(cold, cold_size);
 #endif
         depot.chunks_used++;
-        lw_store_rel(&lw_slots_used, depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
+        lw_store_rel(&lw_slots_used,
+                     depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
     }
     depot.chunk = number;
     depot.carved = 0;

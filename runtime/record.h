@@ -53,10 +53,10 @@ enum {
 #define LW_PLACE_GUEST (UINT64_C(1) << 59)               /* a plain thread */
 #define LW_PLACE_CHILD (UINT64_C(1) << 60)               /* of a group */
 #define LW_PLACE_ENROLLED (UINT64_C(1) << 61)            /* is in the group's list of members */
-#define LW_PLACE_OPTIONS (UINT64_C(1) << 62)             /* name, data, priority in cold are of this life */
+#define LW_PLACE_OPTIONS (UINT64_C(1) << 62) /* name, data, priority in cold are of this life */
 
 struct lw_record {
-    void *sp;               /* saved stack pointer; 0: on a CPU, or never ran.  Offset 0 is known to debuggers */
+    void *sp; /* saved stack pointer; 0: on a CPU, or never ran.  Offset 0 is known to debuggers */
     uint64_t ctl;
     struct lw_record *next; /* in a queue, or in a batch of woken ones */
     union {
@@ -75,7 +75,13 @@ struct lw_record {
 /* The word `peer`: NONE, with the generation in the upper half, so that a stale joiner's CAS fails |
  * DONE: fn has ended and status is there, set by the task's last access to its record | DETACHED: the
  * record goes with the task | JOINER: slot:24 | sequence of its wait:38. */
-enum { LW_PEER_NONE = 0, LW_PEER_DONE = 1, LW_PEER_DETACHED = 2, LW_PEER_JOINER = 3, LW_PEER_TAG = 3 };
+enum {
+    LW_PEER_NONE = 0,
+    LW_PEER_DONE = 1,
+    LW_PEER_DETACHED = 2,
+    LW_PEER_JOINER = 3,
+    LW_PEER_TAG = 3
+};
 
 struct lw_node {            /* in the circular queue of what is waited for; NULL links: in none */
     struct lw_node *next, *prev;
@@ -234,7 +240,8 @@ int lw_records_init(void);
 /* Ends this life of the slot: from here on its ids are stale.  The caller owns the record. */
 LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *record)
 {
-    lw_store_rel(&record->ctl, lw_ctl_next_life(lw_load_rlx(&record->ctl))); /* [R1] -> CAS on ctl compares it */
+    lw_store_rel(&record->ctl,
+                 lw_ctl_next_life(lw_load_rlx(&record->ctl))); /* [R1] -> CAS on ctl compares it */
     lw_record_put(cache, record);
 }
 

@@ -27,7 +27,8 @@
 
 enum { STOP_LOOK_NS = 5000000 };
 
-static pthread_mutex_t runtimes_mutex = PTHREAD_MUTEX_INITIALIZER; /* starts, stops, the tick thread's scans */
+static pthread_mutex_t runtimes_mutex =
+    PTHREAD_MUTEX_INITIALIZER; /* starts, stops, the tick thread's scans */
 
 void lw_runtimes_lock(void)
 {
@@ -172,7 +173,8 @@ static uint64_t count_live(struct lw_runtime *runtime)
 
 static bool lives_in(const struct lw_record *record, const struct lw_runtime *runtime, uint64_t ctl)
 {
-    return (ctl & LW_LIVE) != 0 && !lw_record_is_guest(record) && lw_record_runtime(record) == runtime->number;
+    return (ctl & LW_LIVE) != 0 && !lw_record_is_guest(record) &&
+           lw_record_runtime(record) == runtime->number;
 }
 
 /* Cancel whoever was not yet asked to end: one heavy fence for all. */
@@ -201,8 +203,9 @@ static void report_left(struct lw_runtime *runtime, uint64_t live)
 {
     uint32_t used = lw_records_used();
     char line[160];
-    int size = snprintf(line, sizeof line, "latchwork: runtime '%s' was to stop, and %llu task%s left:\n", runtime->name,
-                        (unsigned long long)live, live == 1 ? " is" : "s are");
+    int size =
+        snprintf(line, sizeof line, "latchwork: runtime '%s' was to stop, and %llu task%s left:\n",
+                 runtime->name, (unsigned long long)live, live == 1 ? " is" : "s are");
 
     (void)!lw_sys.write(STDERR_FILENO, line, (size_t)size);
     for (uint32_t slot = 0; slot < used; slot++)
@@ -230,7 +233,8 @@ int lw_stop(lw_runtime *runtime, lw_nsec deadline)
         if (live == 0 || now >= deadline)
             break;
         cancel_all(runtime); /* again: a spawn that was under way */
-        lw_sys.futex_wait(&runtime->idle_word, seen, now + STOP_LOOK_NS < deadline ? now + STOP_LOOK_NS : deadline);
+        lw_sys.futex_wait(&runtime->idle_word, seen,
+                          now + STOP_LOOK_NS < deadline ? now + STOP_LOOK_NS : deadline);
     }
     if (live > 0) {
         report_left(runtime, live);

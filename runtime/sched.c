@@ -43,7 +43,8 @@ __attribute__((constructor)) static void note_errno(void)
 
 /* ---- making tasks runnable */
 
-void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest, struct lw_record *oldest)
+void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
+                      struct lw_record *oldest)
 {
     lw_inject_push(&runtime->inject, youngest, oldest);
     lw_maybe_wake_a_worker(runtime);
@@ -78,7 +79,8 @@ static LW_NOINLINE void make_ready_elsewhere(struct lw_record *record, struct lw
     struct lw_cold *cold = lw_record_cold(record);
 
     if (lw_record_is_guest(record))
-        lw_sys.futex_wake((uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__), 1);
+        lw_sys.futex_wake(
+            (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__), 1);
     else
         lw_make_injected(runtime, record, record);
 }
@@ -175,7 +177,8 @@ static bool pull_injected(struct lw_worker *worker)
         worker->overflowed = false;
         return false;
     }
-    if (max == 0) { /* who yields makes room: else tasks that only yield would keep the ring full for ever */
+    if (max ==
+        0) { /* who yields makes room: else tasks that only yield would keep the ring full for ever */
         worker->overflowed = true;
         return false;
     }
@@ -198,7 +201,8 @@ LW_INLINE struct lw_record *pop_ready(struct lw_worker *worker)
         return NULL;
     head = lw_load_rlx(&worker->ready.head);
     if (lw_load_rlx(&worker->ready.tail) - head > FETCH_MIN) {
-        const struct lw_record *ahead = lw_load_rlx(&worker->ready.slots[(head + 2) % LW_RING_SIZE]);
+        const struct lw_record *ahead =
+            lw_load_rlx(&worker->ready.slots[(head + 2) % LW_RING_SIZE]);
         const char *sp = lw_load_rlx(&ahead->sp);
 
         __builtin_prefetch(lw_load_rlx(&worker->ready.slots[(head + 6) % LW_RING_SIZE]), 1);
@@ -233,7 +237,8 @@ LW_INLINE struct lw_record *take_next(struct lw_worker *worker)
 /* Each 16th dispatch: look outside. */
 static LW_NOINLINE void look_outside(struct lw_worker *worker)
 {
-    if (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 || lw_load_rlx(&worker->attend))
+    if (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
+        lw_load_rlx(&worker->attend))
         lw_attend(worker);
     (void)pull_injected(worker);
 }

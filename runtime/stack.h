@@ -88,7 +88,8 @@ LW_INLINE struct lw_stack_head *lw_stack_take(struct lw_stack_cache *cache, unsi
 
 /* The caller may still stand on it: only this thread pops from its cache, and a spill gives the oldest
  * ones of the cache to the depot, never the newest. */
-LW_INLINE void lw_stack_give(struct lw_stack_cache *cache, unsigned class, struct lw_stack_head *head)
+LW_INLINE void lw_stack_give(struct lw_stack_cache *cache, unsigned class,
+                             struct lw_stack_head *head)
 {
     head->next = cache->head[class];
     cache->head[class] = head;

@@ -34,8 +34,8 @@ LW_INLINE uint64_t peer_joiner(const struct lw_record *joiner)
 {
     uint64_t sequence = lw_load_rlx(&lw_record_cold(joiner)->wait) >> LW_STATE_BITS;
 
-    return (uint64_t)lw_record_slot(joiner) << (PEER_SEQUENCE_BITS + 2) | (sequence & PEER_SEQUENCE_MASK) << 2 |
-           LW_PEER_JOINER;
+    return (uint64_t)lw_record_slot(joiner) << (PEER_SEQUENCE_BITS + 2) |
+           (sequence & PEER_SEQUENCE_MASK) << 2 | LW_PEER_JOINER;
 }
 
 /* ---- records and caches of threads that have no worker */
@@ -103,8 +103,8 @@ static LW_NOINLINE uint64_t take_options(struct lw_record *record, const lw_task
 
 /* The runtime and stack class that the options ask for; *worker becomes NULL when it is not the
  * caller's runtime. */
-static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **runtime, const lw_task_options *options,
-                              unsigned *class)
+static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **runtime,
+                              const lw_task_options *options, unsigned *class)
 {
     int chosen;
 
@@ -127,8 +127,8 @@ static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **run
 }
 
 /* All that a new task is, in one cache line. */
-LW_INLINE void fill(struct lw_record *record, uint64_t ctl, lw_fn *fn, void *arg, uint64_t place, const void *site,
-                    uint16_t epoch)
+LW_INLINE void fill(struct lw_record *record, uint64_t ctl, lw_fn *fn, void *arg, uint64_t place,
+                    const void *site, uint16_t epoch)
 {
     record->sp = NULL;
     record->fn = fn;
@@ -147,10 +147,12 @@ LW_INLINE void name_task(lw_task *task, const struct lw_record *record, uint64_t
 /* What a place says of a task before it runs. */
 LW_INLINE uint64_t place_in(const struct lw_runtime *runtime, unsigned class)
 {
-    return (uint64_t)class << LW_PLACE_CLASS_SHIFT | (uint64_t)runtime->number << LW_PLACE_RUNTIME_SHIFT;
+    return (uint64_t) class << LW_PLACE_CLASS_SHIFT | (uint64_t)runtime->number
+                                                          << LW_PLACE_RUNTIME_SHIFT;
 }
 
-LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime, struct lw_record *record, bool detached)
+LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime,
+                       struct lw_record *record, bool detached)
 {
     if (lw_unlikely(worker == NULL)) {
         (void)lw_add_acq_rel(&runtime->guest_spawned, 1);
@@ -164,8 +166,8 @@ LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime, str
         lw_make_fresh(worker, record);
 }
 
-int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
-                  struct lw_group *group, uint16_t epoch)
+int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
+                  const void *site, struct lw_group *group, uint16_t epoch)
 {
     struct lw_worker *worker = worker_here();
     struct lw_runtime *runtime;
@@ -194,7 +196,8 @@ int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *op
     else
         lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : peer_none(ctl));
     fill(record, ctl, fn, arg,
-         place_in(runtime, class) | (group != NULL ? LW_PLACE_CHILD : 0) | (options != NULL ? take_options(record, options) : 0),
+         place_in(runtime, class) | (group != NULL ? LW_PLACE_CHILD : 0) |
+             (options != NULL ? take_options(record, options) : 0),
          site, epoch);
     if (task != NULL)
         name_task(task, record, ctl);
@@ -209,7 +212,8 @@ LW_INLINE struct lw_record *take_quickly(struct lw_worker *worker)
     uint32_t *promises = &worker->stacks.promises[runtime->stack_class];
     struct lw_record *record = worker->records.head;
 
-    if (lw_unlikely(*promises == 0 || record == NULL || lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING))
+    if (lw_unlikely(*promises == 0 || record == NULL ||
+                    lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING))
         return NULL;
     --*promises;
     worker->records.head = record->next;
@@ -228,20 +232,22 @@ int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options
         return lw_task_spawn(task, fn, arg, options, __builtin_return_address(0), NULL, 0);
     ctl = lw_load_rlx(&record->ctl);
     lw_store_rlx(&record->peer, peer_none(ctl));
-    fill(record, ctl, fn, arg, place_in(worker->runtime, worker->runtime->stack_class), __builtin_return_address(0), 0);
+    fill(record, ctl, fn, arg, place_in(worker->runtime, worker->runtime->stack_class),
+         __builtin_return_address(0), 0);
     name_task(task, record, ctl);
     lw_store_rlx(&worker->spawned, worker->spawned + 1);
     lw_make_fresh(worker, record);
     return 0;
 }
 
-int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, const void *site, struct lw_group *group,
-                        uint16_t epoch)
+int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
+                        struct lw_group *group, uint16_t epoch)
 {
     struct lw_worker *worker = worker_here();
     struct lw_record *record;
 
-    if (lw_unlikely(worker == NULL || options != NULL || fn == NULL || (record = take_quickly(worker)) == NULL))
+    if (lw_unlikely(worker == NULL || options != NULL || fn == NULL ||
+                    (record = take_quickly(worker)) == NULL))
         return lw_task_spawn(NULL, fn, arg, options, site, group, epoch);
     record->group = group;
     fill(record, lw_load_rlx(&record->ctl), fn, arg,
@@ -333,7 +339,8 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
     *peer = lw_load_acq(&(*record)->peer); /* [J1] */
     if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0)
         return -ESRCH;
-    if ((place & (LW_PLACE_GUEST | LW_PLACE_CHILD)) != 0 || (*peer & LW_PEER_TAG) == LW_PEER_DETACHED)
+    if ((place & (LW_PLACE_GUEST | LW_PLACE_CHILD)) != 0 ||
+        (*peer & LW_PEER_TAG) == LW_PEER_DETACHED)
         return -EINVAL;
     return 0;
 }
@@ -389,7 +396,8 @@ int lw_join(lw_task task, int *status, lw_nsec deadline)
     /* Ended already, and the budget is not: nothing to wait for. */
     if (lw_likely(thread != NULL && record != NULL && thread->budget > 1)) {
         ctl = lw_load_acq(&record->ctl); /* [R1] */
-        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) && lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
+        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) &&
+            lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
             (lw_load_rlx(&record->place) & (LW_PLACE_GUEST | LW_PLACE_CHILD)) == 0) {
             thread->budget--;
             return reap(record, ctl, status);

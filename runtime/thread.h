@@ -12,7 +12,8 @@ struct lw_worker;
 enum { LW_BUDGET = 128 }; /* operations that may wait, until the task lets others run */
 
 struct lw_thread {
-    struct lw_record *current; /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
+    struct lw_record *
+        current; /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */

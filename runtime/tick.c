@@ -64,8 +64,9 @@ static void look_at(struct lw_worker *worker, uint32_t *stuck)
     if (++worker->quiet_looks < 2)
         return;
     lw_store_rlx(&worker->attend, 1);
-    if (lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
-        lw_wheel_is_due(&worker->wheel, lw_sys.now()) || lw_load_rlx(&worker->poller.registered) != 0)
+    if (lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 ||
+        lw_deque_size(&worker->fresh) > 0 || lw_wheel_is_due(&worker->wheel, lw_sys.now()) ||
+        lw_load_rlx(&worker->poller.registered) != 0)
         lw_maybe_wake_a_worker(worker->runtime);
     if (is_blocked(worker))
         ++*stuck;
@@ -78,10 +79,12 @@ static bool look_at_runtime(struct lw_runtime *runtime)
 
     for (uint32_t i = 0; i < count; i++) {
         look_at(runtime->workers[i], &stuck);
-        asleep += lw_load_rlx(&runtime->workers[i]->asleep) % 2 != 0 && lw_load_rlx(&runtime->workers[i]->sleeps_long);
+        asleep += lw_load_rlx(&runtime->workers[i]->asleep) % 2 != 0 &&
+                  lw_load_rlx(&runtime->workers[i]->sleeps_long);
     }
     if (runtime->worker_goal + stuck > lw_load_rlx(&runtime->worker_limit))
-        for (uint32_t i = lw_load_rlx(&runtime->worker_limit); i < count && i < runtime->worker_goal + stuck; i++)
+        for (uint32_t i = lw_load_rlx(&runtime->worker_limit);
+             i < count && i < runtime->worker_goal + stuck; i++)
             lw_poller_ring(&runtime->workers[i]->poller); /* a spare that is needed again */
     lw_store_rlx(&runtime->worker_limit, runtime->worker_goal + stuck);
     if (stuck > 0 && count < runtime->worker_goal + stuck && count < LW_WORKERS_MAX &&

@@ -289,7 +289,8 @@ unsigned lw_wheel_run(struct lw_wheel *wheel, int64_t now, unsigned max)
     uint64_t guard = lw_load_rlx(&wheel->guard);
     bool more = false;
 
-    if (!lw_wheel_is_due(wheel, now) || (guard & GUARD) != 0 || !lw_cas_acq(&wheel->guard, &guard, guard | GUARD))
+    if (!lw_wheel_is_due(wheel, now) || (guard & GUARD) != 0 ||
+        !lw_cas_acq(&wheel->guard, &guard, guard | GUARD))
         return 0;
     while (!more && wheel->count > 0 && (tick = next_tick(wheel)) <= target) {
         unsigned index = (unsigned)tick % LW_WHEEL_SLOTS;
@@ -311,7 +312,8 @@ unsigned lw_wheel_run(struct lw_wheel *wheel, int64_t now, unsigned max)
     if (!more && wheel->tick < target)
         wheel->tick = target;
     relink(wheel, &expiry);
-    lw_store_rlx(&wheel->next_due, wheel->count == 0 ? LW_TIMER_NONE : next_tick(wheel) << LW_TICK_SHIFT);
+    lw_store_rlx(&wheel->next_due,
+                 wheel->count == 0 ? LW_TIMER_NONE : next_tick(wheel) << LW_TICK_SHIFT);
     lw_guard_drop(&wheel->guard, GUARD);
     lw_wake_batch_run_ended(&expiry.batch);
     return expiry.looked_at;

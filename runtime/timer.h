@@ -15,7 +15,8 @@ enum {
 };
 
 struct lw_wheel {
-    uint64_t guard;      /* bit 0: spin guard over all that follows and over the timer line of its records */
+    uint64_t
+        guard; /* bit 0: spin guard over all that follows and over the timer line of its records */
     int64_t next_due;    /* atomic: no node is due earlier; LW_TIMER_NONE: none is linked */
     int64_t tick;        /* every node due in an earlier tick was taken out */
     uint64_t count;

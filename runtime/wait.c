@@ -31,8 +31,8 @@ static bool is_in_graph(enum lw_wait_kind kind)
     return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;
 }
 
-void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
-                   lw_nsec deadline, const void *site)
+void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
+                   const char *name, lw_nsec deadline, const void *site)
 {
     struct lw_cold *cold = lw_record_cold(me);
     uint64_t sequence = (lw_load_rlx(&cold->wait) >> LW_STATE_BITS) + 1;
@@ -43,8 +43,9 @@ void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *obj
     lw_store_rlx(&cold->site, site);
     lw_store_rlx(&cold->object_name, name);
     lw_store_rlx(&cold->kind, (uint8_t)kind);
-    lw_store_rel(&cold->wait, sequence << LW_STATE_BITS |
-                                  (is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING)); /* [W1] */
+    lw_store_rel(&cold->wait,
+                 sequence << LW_STATE_BITS |
+                     (is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING)); /* [W1] */
 }
 
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)
@@ -104,7 +105,8 @@ static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
     uint64_t armed = lw_load_rlx(&cold->wait);
 
     if ((armed & LW_PHASE_MASK) == LW_PHASE_ARMED)
-        (void)lw_cas_sc(&cold->wait, &armed, (armed & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING); /* [W1] */
+        (void)lw_cas_sc(&cold->wait, &armed,
+                        (armed & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING); /* [W1] */
     for (;;) {
         uint64_t seen = lw_load_acq(&cold->wait); /* [W2] */
 
@@ -186,14 +188,15 @@ void lw_wait_abort(struct lw_record *me)
 
     /* A canceller, or a timer of an earlier wait, may have seen it: the one who ends it queues the task,
      * and has to be waited for. */
-    if (lw_wait_can_end(wait) && lw_cas_acq_rel(&cold->wait, &wait, wait & ~(uint64_t)LW_STATE_MASK))
+    if (lw_wait_can_end(wait) &&
+        lw_cas_acq_rel(&cold->wait, &wait, wait & ~(uint64_t)LW_STATE_MASK))
         return;
     if (finish(me) == LW_CANCELLED)
         lw_cancel_restore(me);
 }
 
-void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
-                            lw_nsec deadline, const void *site)
+void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object,
+                            const char *name, lw_nsec deadline, const void *site)
 {
     struct lw_cold *cold = lw_record_cold(me);
 
@@ -219,7 +222,8 @@ bool lw_wake_claim(struct lw_record *record)
 
         if (phase != LW_PHASE_WAITING && phase != LW_PHASE_ARMED && phase != LW_PHASE_CLAIMED)
             return false;
-        if (lw_cas_acq_rel(&cold->wait, &seen, (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING)) /* [W1] */
+        if (lw_cas_acq_rel(&cold->wait, &seen,
+                           (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING)) /* [W1] */
             return true;
     }
 }

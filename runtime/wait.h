@@ -111,8 +111,8 @@ LW_INLINE int lw_wait_enter(struct lw_record **me, lw_nsec deadline);
 
 /* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then queues
  * its node.  deadline must not be LW_NOW: who cannot wait does not come here.  No failure. */
-void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
-                   lw_nsec deadline, const void *site);
+void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
+                   const char *name, lw_nsec deadline, const void *site);
 
 /* After the guard was dropped: wait until the wait has ended.  [S] switches.  A cancel that is due
  * ends the wait with LW_CANCELLED and is hereby delivered.  The caller unlinks its node under the
@@ -120,8 +120,8 @@ void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *obj
 enum lw_outcome lw_wait_finish(struct lw_record *me);
 
 /* The same pair for a wait that neither cancel nor force ends (a re-acquire): both calls, or neither. */
-void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object, const char *name,
-                            lw_nsec deadline, const void *site);
+void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object,
+                            const char *name, lw_nsec deadline, const void *site);
 enum lw_outcome lw_wait_finish_shielded(struct lw_record *me);
 
 /* Instead of lw_wait_finish, when the wait turned out not to be needed: it is over, and has delivered
@@ -165,7 +165,8 @@ void lw_wake_batch_run_ended(struct lw_wake_batch *batch);
 /* The word of the wait `seen` once it has ended. */
 LW_INLINE uint64_t lw_wait_ended(uint64_t seen, enum lw_outcome outcome)
 {
-    return (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_ENDED | (uint64_t)outcome << LW_OUTCOME_SHIFT;
+    return (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_ENDED |
+           (uint64_t)outcome << LW_OUTCOME_SHIFT;
 }
 
 /* End a wait from outside (timer, cancel, force): CAS of exactly the word `seen`, which was loaded with

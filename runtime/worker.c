@@ -39,8 +39,9 @@ enum {
     NEXT_AGES = 10,
     MANY_READY = 16,
     LOOT_MAX = 128,
-    SEARCH_NS = 50000,       /* after work from outside */
-    SEARCH_RUNG_NS = 12000,  /* after a doorbell: long enough to see twice that something has not moved */
+    SEARCH_NS = 50000, /* after work from outside */
+    SEARCH_RUNG_NS =
+        12000, /* after a doorbell: long enough to see twice that something has not moved */
     NAP_NS = 100000,
     STAGE_1_NS = 1000000,
     STALE_POLL_NS = 1000000,
@@ -84,7 +85,8 @@ static unsigned take_fresh(struct lw_worker *worker, struct lw_worker *victim)
     return count;
 }
 
-static unsigned take_next_of(struct lw_worker *worker, struct lw_worker *victim, struct lw_record *next)
+static unsigned take_next_of(struct lw_worker *worker, struct lw_worker *victim,
+                             struct lw_record *next)
 {
     if (!lw_cas_acq(&victim->next, &next, NULL)) /* [N1] */
         return 0;
@@ -97,8 +99,10 @@ static unsigned take_next_of(struct lw_worker *worker, struct lw_worker *victim,
 static unsigned steal_from(struct lw_worker *worker, struct lw_worker *victim, unsigned long now)
 {
     struct lw_sight *sight = &worker->sights[victim->index];
-    uint64_t fresh = (uint64_t)lw_load_rlx(&victim->fresh.top), ready = lw_load_rlx(&victim->ready.head);
-    uint64_t dispatches = lw_load_rlx(&victim->dispatches), ready_size = lw_ring_size(&victim->ready);
+    uint64_t fresh = (uint64_t)lw_load_rlx(&victim->fresh.top),
+             ready = lw_load_rlx(&victim->ready.head);
+    uint64_t dispatches = lw_load_rlx(&victim->dispatches),
+             ready_size = lw_ring_size(&victim->ready);
     struct lw_record *next = lw_load_rlx(&victim->next);
 
     if (fresh != sight->fresh || lw_deque_size(&victim->fresh) == 0) {
@@ -194,7 +198,8 @@ static void end_search(struct lw_worker *worker, bool found)
         return;
     worker->searching = false;
     if (lw_add_sc(&runtime->searching, (uint32_t)-1) == 1 && found &&
-        (lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 || !lw_inject_is_empty(&runtime->inject)))
+        (lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
+         !lw_inject_is_empty(&runtime->inject)))
         lw_maybe_wake_a_worker(runtime);
 }
 
@@ -250,8 +255,9 @@ static bool is_work_pending(const struct lw_worker *worker)
     for (uint32_t i = 0; i < count; i++) {
         const struct lw_worker *other = runtime->workers[i];
 
-        if (other != worker && (lw_ring_size(&other->ready) > 0 || lw_deque_size(&other->fresh) > 0 ||
-                                lw_load_rlx(&other->next) != NULL))
+        if (other != worker &&
+            (lw_ring_size(&other->ready) > 0 || lw_deque_size(&other->fresh) > 0 ||
+             lw_load_rlx(&other->next) != NULL))
             return true;
     }
     return false;

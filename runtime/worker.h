@@ -39,7 +39,8 @@ struct lw_worker {
     uint32_t index;             /* in its runtime */
     uint32_t chain, streak;
     uint32_t sleep_stage;
-    uint32_t overflowed;        /* the ring was full: yields go through the injection stack until it is empty */
+    uint32_t
+        overflowed; /* the ring was full: yields go through the injection stack until it is empty */
     bool searching;
     int64_t search_ns;          /* how long the next search may look */
     unsigned long looted_at, age;
@@ -83,8 +84,9 @@ struct lw_runtime {
     uint32_t state;             /* LW_RUNTIME_x */
     uint32_t worker_count;      /* grows when spares join */
     uint32_t worker_goal;       /* as configured */
-    uint32_t worker_limit;      /* workers with this number and above sleep: spares not needed now */
-    uint32_t idle_word;         /* changes when a worker finds nothing while stopping: the stopper's futex */
+    uint32_t worker_limit; /* workers with this number and above sleep: spares not needed now */
+    uint32_t
+        idle_word; /* changes when a worker finds nothing while stopping: the stopper's futex */
     uint64_t guest_spawned;
     struct lw_helpers *helpers; /* blocking.c */
 
@@ -107,7 +109,8 @@ void lw_make_ready(struct lw_record *record, bool next);
 void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count);
 /* A new one, spawned by this worker's task; joinable ones newest first, detached ones in their turn. */
 void lw_make_fresh(struct lw_worker *worker, struct lw_record *record);
-void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest, struct lw_record *oldest);
+void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
+                      struct lw_record *oldest);
 
 /* The next task of this worker's own, or NULL. */
 struct lw_record *lw_pick(struct lw_worker *worker);
@@ -136,11 +139,11 @@ LW_INLINE void lw_maybe_wake_a_worker(struct lw_runtime *runtime)
 /* ---- task.c */
 
 /* Spawn: group NULL: task NULL is detached; else a child of the group, of that epoch. */
-int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
-                  struct lw_group *group, uint16_t epoch);
+int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
+                  const void *site, struct lw_group *group, uint16_t epoch);
 /* The same for a child, quicker. */
-int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, const void *site, struct lw_group *group,
-                        uint16_t epoch);
+int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
+                        struct lw_group *group, uint16_t epoch);
 /* The end of a task, on its own stack; the record is not the caller's afterwards. */
 void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status);
 

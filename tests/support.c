@@ -68,7 +68,8 @@ void run_with(unsigned workers, lw_fn *fn, void *arg)
     lw_options options = {.name = "test", .workers = workers};
     int status = lw_run(&options, fn, arg);
 
-    cr_assert_eq(status, 0, "%u workers: status %d (%s)", workers, status, strerror(status < 0 ? -status : 0));
+    cr_assert_eq(status, 0, "%u workers: status %d (%s)", workers, status,
+                 strerror(status < 0 ? -status : 0));
 }
 
 void run_all(lw_fn *fn, void *arg)
@@ -116,7 +117,8 @@ static bool has_to_fail(enum sys_call call)
     long number = __atomic_add_fetch(&calls[call], 1, __ATOMIC_RELAXED);
     long at = __atomic_load_n(&fail_at[call], __ATOMIC_RELAXED);
 
-    if (at == 0 || number < at || (number > at && !__atomic_load_n(&fail_on[call], __ATOMIC_RELAXED)))
+    if (at == 0 || number < at ||
+        (number > at && !__atomic_load_n(&fail_on[call], __ATOMIC_RELAXED)))
         return false;
     __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
     return true;
@@ -165,9 +167,11 @@ static int watched_madvise(void *at, size_t size, int advice)
     return real.madvise(at, size, advice);
 }
 
-static int watched_thread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *arg)
+static int watched_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                                 void *(*main)(void *), void *arg)
 {
-    return has_to_fail(SYS_THREAD_CREATE) ? EAGAIN : real.thread_create(thread, attributes, main, arg);
+    return has_to_fail(SYS_THREAD_CREATE) ? EAGAIN
+                                          : real.thread_create(thread, attributes, main, arg);
 }
 
 static int watched_epoll_create1(int flags)
@@ -197,7 +201,8 @@ static int watched_eventfd(unsigned value, int flags)
     return real.eventfd(value, flags);
 }
 
-static int watched_epoll_wait(int epoll, struct epoll_event *events, int events_max, int64_t timeout)
+static int watched_epoll_wait(int epoll, struct epoll_event *events, int events_max,
+                              int64_t timeout)
 {
     (void)has_to_fail(SYS_EPOLL_WAIT); /* counted only */
     return real.epoll_wait(epoll, events, events_max, timeout);
@@ -249,8 +254,8 @@ static long count_entries(const char *path)
 
 struct resources count_resources(void)
 {
-    return (struct resources){__atomic_load_n(&blocks, __ATOMIC_RELAXED), count_entries("/proc/self/fd"),
-                              count_entries("/proc/self/task")};
+    return (struct resources){__atomic_load_n(&blocks, __ATOMIC_RELAXED),
+                              count_entries("/proc/self/fd"), count_entries("/proc/self/task")};
 }
 
 size_t resident_bytes(void)

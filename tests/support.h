@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the suites share: a watchdog, runs on several numbers of workers, leaks that fail a test, calls
+/* What the suites share: a watchdog, runs on several numbers of workers, leaks that fail a test,
+ * calls
  * of the system that are counted and fail when told to. */
 #ifndef LW_TESTS_SUPPORT_H
 #define LW_TESTS_SUPPORT_H
@@ -8,14 +9,16 @@
 #include <latchwork.h>
 #include <sched.h>
 
-/* Run fn as the first task of a runtime of that many workers; its status must be 0, and nothing may be
+/* Run fn as the first task of a runtime of that many workers; its status must be 0, and nothing
+ * may be
  * left: cr_assert says so. */
 void run_with(unsigned workers, lw_fn *fn, void *arg);
 
 /* The same with 1, 2 and 4 workers. */
 void run_all(lw_fn *fn, void *arg);
 
-/* In the body of a test, last: LeakSanitizer's verdict fails the test (a leak found at exit would not). */
+/* In the body of a test, last: LeakSanitizer's verdict fails the test (a leak found at exit would
+ * not). */
 void assert_no_leaks(void);
 
 /* Kill the test with a dump of all tasks when it takes longer: in .init of each suite. */
@@ -27,7 +30,8 @@ long rounds(long count);
 /* A stream of numbers from a seed that is not 0. */
 uint64_t random_draw(uint64_t *state);
 
-/* Let others run until it is so; in tasks and in plain threads.  Only the watchdog ends it otherwise. */
+/* Let others run until it is so; in tasks and in plain threads.  Only the watchdog ends it
+ * otherwise. */
 #define AWAIT(truth)                                                                               \
     while (!(truth)) {                                                                             \
         lw_yield();                                                                                \
@@ -37,7 +41,8 @@ uint64_t random_draw(uint64_t *state);
 /* The task has published a wait (and so has got there; it may still be on its stack). */
 bool is_waiting(lw_task task);
 
-/* Calls that the library makes through its table, counted from sys_watch() on, which comes before the
+/* Calls that the library makes through its table, counted from sys_watch() on, which comes before
+ * the
  * first lw_start().  sys_fail: the n-th call of that kind from now on (1: the next) fails, and if
  * `for_good` those after it; 0: none does. */
 enum sys_call {
@@ -57,7 +62,8 @@ long sys_calls(enum sys_call call);
 void sys_fail(enum sys_call call, long nth, bool for_good);
 bool sys_failed(void); /* one did, since sys_fail() */
 
-/* What the process has now.  blocks: of memory, got and not freed by the library since sys_watch(). */
+/* What the process has now.  blocks: of memory, got and not freed by the library since
+ * sys_watch(). */
 struct resources {
     long blocks, descriptors, threads;
 };

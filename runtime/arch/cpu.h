@@ -18,7 +18,8 @@ void lw_switch_new(void **from, void *top);
 extern const char lw_switch_resume[];
 
 struct lw_thread;
-extern __thread struct lw_thread *lw_thread_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct lw_thread *lw_thread_tls
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 #if defined(__x86_64__)
 
@@ -79,7 +80,9 @@ static inline __attribute__((always_inline)) int lw_errno_get(ptrdiff_t offset)
 {
     int value;
     unsigned long base;
-    __asm__ volatile("mrs %1, tpidr_el0\n\tldr %w0, [%1, %2]" : "=r"(value), "=&r"(base) : "r"(offset));
+    __asm__ volatile("mrs %1, tpidr_el0\n\tldr %w0, [%1, %2]"
+                     : "=r"(value), "=&r"(base)
+                     : "r"(offset));
     return value;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The switch between stacks, x86-64 System V.
  *
- * Saved frame, from the saved stack pointer upwards: r15 r14 r13 r12 rbx rbp rip (debuggers know it).
+ * Saved frame, from the saved stack pointer upwards: r15 r14 r13 r12 rbx rbp rip (debuggers know
+ * it).
  * lw_switch ends in `ret`: with its single call site (switch_to in sched.c) the return predictor is
- * right every time (2 ns); a jump there costs 10.  The control words of mxcsr and x87 are not saved:
+ * right every time (2 ns); a jump there costs 10.  The control words of mxcsr and x87 are not
+ * saved:
  * the floating-point environment belongs to the thread. */
     .text
 
@@ -79,7 +81,8 @@ lw_switch_new:                           /* (void **from: rdi, void *top: rsi) *
     .cfi_endproc
     .size lw_switch_new, .-lw_switch_new
 
-/* The first frame of a task: debuggers and unwinders stop here.  lw_task_main is entered by a jump, with
+/* The first frame of a task: debuggers and unwinders stop here.  lw_task_main is entered by a jump,
+ * with
  * a return address that it never uses: a call would leave an entry behind in the return predictor,
  * and each return after the task would be mispredicted. */
     .type lw_task_entry, @function

@@ -54,7 +54,8 @@ static void sys_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
     if (deadline > soon)
         deadline = soon;
 #endif
-    struct timespec until = {.tv_sec = (time_t)(deadline / NS_PER_SEC), .tv_nsec = (long)(deadline % NS_PER_SEC)};
+    struct timespec until = {.tv_sec = (time_t)(deadline / NS_PER_SEC),
+                             .tv_nsec = (long)(deadline % NS_PER_SEC)};
 
     /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time.  EINTR, EAGAIN, ETIMEDOUT: the caller looks. */
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
@@ -82,9 +83,11 @@ static int sys_epoll_wait(int epoll, struct epoll_event *events, int events_max,
     int count;
 
     if (!__atomic_load_n(&no_pwait2, __ATOMIC_RELAXED)) {
-        struct timespec t = {.tv_sec = (time_t)(timeout / NS_PER_SEC), .tv_nsec = (long)(timeout % NS_PER_SEC)};
+        struct timespec t = {.tv_sec = (time_t)(timeout / NS_PER_SEC),
+                             .tv_nsec = (long)(timeout % NS_PER_SEC)};
 
-        count = (int)syscall(SYS_epoll_pwait2, epoll, events, events_max, timeout < 0 ? NULL : &t, NULL, 0);
+        count = (int)syscall(SYS_epoll_pwait2, epoll, events, events_max, timeout < 0 ? NULL : &t,
+                             NULL, 0);
         if (count >= 0)
             return count;
         if (errno != ENOSYS)
@@ -100,7 +103,8 @@ static int sys_epoll_wait(int epoll, struct epoll_event *events, int events_max,
 
 static int sys_poll(struct pollfd *fds, unsigned count, int64_t timeout)
 {
-    struct timespec t = {.tv_sec = (time_t)(timeout / NS_PER_SEC), .tv_nsec = (long)(timeout % NS_PER_SEC)};
+    struct timespec t = {.tv_sec = (time_t)(timeout / NS_PER_SEC),
+                         .tv_nsec = (long)(timeout % NS_PER_SEC)};
 
     return ppoll(fds, count, timeout < 0 ? NULL : &t, NULL);
 }
@@ -167,7 +171,8 @@ static int sys_getaddrinfo(const char *host, const char *service, const struct a
     return getaddrinfo(host, service, hints, found);
 }
 
-static int sys_thread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *arg)
+static int sys_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                             void *(*start)(void *), void *arg)
 {
     return pthread_create(thread, attributes, start, arg);
 }
@@ -270,8 +275,8 @@ static unsigned cgroup_cpus(unsigned cpus)
         (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
         file = fopen(path, "re");
         if (file != NULL) {
-            if (fgets(text, sizeof text, file) != NULL && sscanf(text, "%lld %lld", &quota, &period) == 2 &&
-                quota > 0 && period > 0) {
+            if (fgets(text, sizeof text, file) != NULL &&
+                sscanf(text, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
                 unsigned share = (unsigned)((quota + period - 1) / period);
 
                 if (share < cpus)

@@ -31,7 +31,8 @@ struct lw_sys {
      * reason: the caller looks again.  wake: at most `count` waiters. */
     void (*futex_wait)(uint32_t *word, uint32_t expected, int64_t deadline);
     void (*futex_wake)(uint32_t *word, int count);
-    int (*thread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *arg);
+    int (*thread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *),
+                         void *arg);
     int (*thread_join)(pthread_t thread, void **result);
     int (*atfork)(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
     int (*sigaction)(int number, const struct sigaction *action, struct sigaction *before);
@@ -44,14 +45,16 @@ struct lw_sys {
     /* timeout in nanoseconds: negative for ever, 0 just look.  A count or a negative errno value. */
     int (*epoll_wait)(int epoll, struct epoll_event *events, int events_max, int64_t timeout);
     int (*eventfd)(unsigned value, int flags);
-    int (*poll)(struct pollfd *fds, unsigned count, int64_t timeout); /* in nanoseconds, as for epoll_wait */
+    int (*poll)(struct pollfd *fds, unsigned count,
+                int64_t timeout); /* in nanoseconds, as for epoll_wait */
     int (*close)(int fd);
     int (*fcntl)(int fd, int command, int arg);
     ssize_t (*read)(int fd, void *buffer, size_t size);
     ssize_t (*write)(int fd, const void *buffer, size_t size);
     ssize_t (*readv)(int fd, const struct iovec *parts, int count);
     ssize_t (*writev)(int fd, const struct iovec *parts, int count);
-    ssize_t (*writev_quiet)(int fd, const struct iovec *parts, int count); /* writev, but SIGPIPE is not raised */
+    ssize_t (*writev_quiet)(int fd, const struct iovec *parts,
+                            int count); /* writev, but SIGPIPE is not raised */
     ssize_t (*recv)(int fd, void *buffer, size_t size, int flags);
     ssize_t (*send)(int fd, const void *buffer, size_t size, int flags);
     ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
@@ -65,7 +68,8 @@ struct lw_sys {
     int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *size);
     int (*lstat)(const char *path, struct stat *status);
     int (*unlink)(const char *path);
-    int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found);
+    int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **found);
 };
 
 extern struct lw_sys lw_sys;
