@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Atomic operations, with the memory order in the name, and what the simulator needs to know of them.
+/* Atomic operations, with the memory order in the name, and what the simulator needs to know of
+ * them.
  *
  * They work on plain integer and pointer lvalues (the words in public structs are plain fields of
  * one-member structs, so that C++ can read the headers).  Whoever shares a field accesses it only
  * through these.  LW_POINT() stands before each operation of the lock-free cores: in the simulation
  * build a task or a virtual thread may be switched there; elsewhere it is nothing.
  *
- * The asymmetric fence is a store-load fence whose cost lies on the rare side: lw_asym_light() on the
- * frequent side is a compiler barrier, lw_asym_heavy() on the rare side is membarrier(2), which
- * executes a full fence on every running thread of the process.  Where membarrier is missing, and
- * under TSan and in the simulator, both are sequentially consistent fences. */
+ * The asymmetric fence is a store-load fence whose cost lies on the rare side: lw_asym_light() on
+ * the frequent side is a compiler barrier, lw_asym_heavy() on the rare side is membarrier(2),
+ * which executes a full fence on every running thread of the process.  Where membarrier is
+ * missing, and under TSan and in the simulator, both are sequentially consistent fences. */
 #ifndef LW_RUNTIME_ATOMIC_H
 #define LW_RUNTIME_ATOMIC_H
 
@@ -37,7 +38,8 @@
 #define lw_and_acq_rel(p, v) (LW_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL))
 #define lw_and_rel(p, v) (LW_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_RELEASE))
 
-/* Strong compare-and-swap; on failure *e is what was there (read relaxed, or acquire where named). */
+/* Strong compare-and-swap; on failure *e is what was there (read relaxed, or acquire where
+ * named). */
 #define lw_cas_rlx(p, e, v)                                                                        \
     (LW_POINT(),                                                                                   \
      __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -83,7 +85,8 @@ void lw_spin(unsigned *rounds);
 #endif
 
 /* A guard: one bit of an object's word that is held for a few instructions.  Nothing may be called
- * under it that waits, switches, allocates, or is the user's.  Returns the word with the bit set. */
+ * under it that waits, switches, allocates, or is the user's.  Returns the word with the bit
+ * set. */
 LW_INLINE uint64_t lw_guard_take(uint64_t *word, uint64_t bit)
 {
     uint64_t seen = lw_load_rlx(word);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guests: threads that are not ours get a struct lw_thread and a record at their first wait or acquire,
- * and give both back when they end. */
+/* Guests: threads that are not ours get a struct lw_thread and a record at their first wait or
+ * acquire, and give both back when they end. */
 #include <errno.h>
 #include <latchwork/task.h>
 #include <pthread.h>

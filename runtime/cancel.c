@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Cancel and shield.
  *
- * A cancel is a count of fresh requests in the task's ctl word; delivering takes them all at once.  It
- * is delivered by the task itself: by the wait that it ended, or by the next one that begins.
+ * A cancel is a count of fresh requests in the task's ctl word; delivering takes them all at
+ * once.  It is delivered by the task itself: by the wait that it ended, or by the next one that
+ * begins.
  *
- * [W3] canceller: CAS ctl (fresh + 1); heavy fence; load wait  <->  task: store wait; light fence; load
+ * [W3] canceller: CAS ctl (fresh + 1); heavy fence; load wait  <->  task: store wait; light fence;
+ *      load
  *      ctl.  So either the task sees the request before it leaves, or the canceller sees the wait.
- * The canceller loads the wait word before it looks at ctl once more: a request that is still fresh was
- * delivered by no wait before this one, so ending this one is right; if it was, the CAS of exactly that
- * word fails. */
+ * The canceller loads the wait word before it looks at ctl once more: a request that is still
+ * fresh was delivered by no wait before this one, so ending this one is right; if it was, the CAS
+ * of exactly that word fails. */
 #include <latchwork/cancel.h>
 
 #include <errno.h>
@@ -114,7 +116,8 @@ int lw_uncancel(lw_task task)
     return 0;
 }
 
-/* The calling task; NULL: a plain thread.  A child of a group learns here what its group was told. */
+/* The calling task; NULL: a plain thread.  A child of a group learns here what its group was
+ * told. */
 static struct lw_record *task_here(void)
 {
     struct lw_record *me = lw_current();

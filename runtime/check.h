@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Two kinds of check.  lw_check() guards against misuse and corruption: it stays in every build, so it
- * must be cheap.  lw_debug_check() guards our own reasoning: it is compiled only with -Dchecks=full
- * and may walk a whole structure.  Neither may have an effect. */
+/* Two kinds of check.  lw_check() guards against misuse and corruption: it stays in every build,
+ * so it must be cheap.  lw_debug_check() guards our own reasoning: it is compiled only with
+ * -Dchecks=full and may walk a whole structure.  Neither may have an effect. */
 #ifndef LW_RUNTIME_CHECK_H
 #define LW_RUNTIME_CHECK_H
 

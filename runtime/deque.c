@@ -47,7 +47,8 @@ bool lw_deque_grow(struct lw_deque *deque)
         return false;
     for (int64_t i = deque->top_seen; i < bottom; i++)
         lw_store_rlx(&new->slots[i & new->mask], lw_load_rlx(&old->slots[i & old->mask]));
-    new->older = old; /* a thief may be reading it: all arrays together are less than twice the last */
+    /* a thief may be reading it: all arrays together are less than twice the last */
+    new->older = old;
     lw_store_rel(&deque->array, new);
     return true;
 }

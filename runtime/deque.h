@@ -13,13 +13,15 @@
  * - top only grows.  An element leaves when, and only when, top passes it or its owner wins it.
  * - bottom is written by the owner alone.  bottom - top may be -1 for the instant inside pop.
  * - 0 <= bottom - top <= mask + 1 at every push.
- * - An array that was grown out of stays readable until fini: a thief may still read it, and what it
+ * - An array that was grown out of stays readable until fini: a thief may still read it, and what
+ *   it
  *   reads there is right, since elements keep their numbers.
  *
  * Ordering.
  * [D1] push publishes the element:  bottom, release  ->  bottom in steal.
  * [D2] steal releases the slot:  top, CAS  ->  top, acquire in push.
- * [D3] pop and steal agree on the last element: pop stores bottom then loads top, steal loads top then
+ * [D3] pop and steal agree on the last element: pop stores bottom then loads top, steal loads top
+ *      then
  *      bottom, all four sequentially consistent, so at least one of them sees the other. */
 #ifndef LW_RUNTIME_DEQUE_H
 #define LW_RUNTIME_DEQUE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One line per task: name, state, wait, since when, where it was spawned.  A look at records that may
- * change meanwhile: a line may be out of date, never wild. */
+/* One line per task: name, state, wait, since when, where it was spawned.  A look at records that
+ * may change meanwhile: a line may be out of date, never wild. */
 #include <latchwork/runtime.h>
 
 #include <dlfcn.h>

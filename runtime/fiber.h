@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the sanitizers must be told of a switch between stacks.  Empty in ordinary builds.
  *
- * TSan: one fiber per stack (kept in its head), not per task: tasks that follow each other on one stack
- * are ordered anyway, by the run queue.  ASan: the bounds of the stack that is gone to, and the fake
- * stack of the one that is left. */
+ * TSan: one fiber per stack (kept in its head), not per task: tasks that follow each other on one
+ * stack are ordered anyway, by the run queue.  ASan: the bounds of the stack that is gone to, and
+ * the fake stack of the one that is left. */
 #ifndef LW_RUNTIME_FIBER_H
 #define LW_RUNTIME_FIBER_H
 
@@ -39,8 +39,8 @@ LW_INLINE unsigned lw_record_class(const struct lw_record *record)
     return (unsigned)(record->place >> LW_PLACE_CLASS_SHIFT) & 31u;
 }
 
-/* Before the switch away: `to` NULL is the idle stack; `fake` is where what is left is kept, NULL when
- * this stack is left for ever. */
+/* Before the switch away: `to` NULL is the idle stack; `fake` is where what is left is kept, NULL
+ * when this stack is left for ever. */
 LW_INLINE void lw_fiber_leave(struct lw_thread *thread, const struct lw_record *to, void **fake)
 {
 #if defined(LW_TSAN)

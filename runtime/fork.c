@@ -2,9 +2,10 @@
 /* fork(2): the child has the memory of all workers and none of their threads.
  *
  * The one thread of the child loses its struct lw_thread, so that each fast path finds none and
- * goes the slow way of a plain thread's first use; that way asks lw_forked() and says -ECHILD.  What
- * needs no other thread and no record still works, as does exec: descriptors are close-on-exec.
- * Nothing else is repaired in the child: guards may be held by threads that it does not have.
+ * goes the slow way of a plain thread's first use; that way asks lw_forked() and says -ECHILD.
+ * What needs no other thread and no record still works, as does exec: descriptors are
+ * close-on-exec. Nothing else is repaired in the child: guards may be held by threads that it does
+ * not have.
  *
  * While the library has no threads of its own (a daemon that forks before lw_run(), or after it),
  * nothing is lost by a fork, and the child may do what its parent might have done.

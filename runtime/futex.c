@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* lw_futex_*: the one way to wait, for words of the user's.
  *
- * Waiters on any word wait in one of 256 queues, chosen by the word's address; the guard of the queue
- * orders the test of the word against the wakes: a waker changes the word first, then takes the guard.
+ * Waiters on any word wait in one of 256 queues, chosen by the word's address; the guard of the
+ * queue orders the test of the word against the wakes: a waker changes the word first, then takes
+ * the guard.
  *
  * [F1] word changed by the user  ->  guard of the queue (acq_rel)  ->  test under the guard. */
 #include <latchwork/futex.h>

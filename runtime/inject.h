@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared injection stack of a runtime: tasks that come from other threads, and what does not fit
- * into a worker's ring.  Intrusive, so a push needs no memory and has no capacity.
+/* The shared injection stack of a runtime: tasks that come from other threads, and what does not
+ * fit into a worker's ring.  Intrusive, so a push needs no memory and has no capacity.
  *
  *     push: Treiber stack `in` (one CAS per chain)
- *     take: the one who holds `taking` refills `out` with swap(in, NULL), reversed to FIFO, and takes from it
+ *     take: the one who holds `taking` refills `out` with swap(in, NULL), reversed to FIFO, and
+ *     takes from it
  *
- * Nobody waits for `taking`: who does not get it looks elsewhere.  No ABA: the only way out of `in` is
- * to take all of it.
+ * Nobody waits for `taking`: who does not get it looks elsewhere.  No ABA: the only way out of
+ * `in` is to take all of it.
  *
  * Ordering.
- * [I1] push publishes the chain:  in, CAS seq_cst  ->  in, swap acquire.  seq_cst, and before the load of
- *      `sleeping` by the pusher, against asleep = 1 and the re-check by a worker that goes to sleep.
+ * [I1] push publishes the chain:  in, CAS seq_cst  ->  in, swap acquire.  seq_cst, and before the
+ *      load of
+ *      `sleeping` by the pusher, against asleep = 1 and the re-check by a worker that goes to
+ *      sleep.
  * [I2] taking: release store -> CAS acquire: `out` goes from taker to taker. */
 #ifndef LW_RUNTIME_INJECT_H
 #define LW_RUNTIME_INJECT_H

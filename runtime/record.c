@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The two arrays of records, and the depot of free ones.  See record.h for what a record is.
  *
- * One range of addresses is reserved for all slots there can ever be; memory is committed a chunk of
- * 4,096 slots at a time.  Free records live in the caches of workers and, 64 at a time, in the depot.
+ * One range of addresses is reserved for all slots there can ever be; memory is committed a chunk
+ * of 4,096 slots at a time.  Free records live in the caches of workers and, 64 at a time, in the
+ * depot.
  *
- * A chunk all of whose slots are in the depot can give its memory back (trim): it then reads as zero,
- * generation 0, which no id has.  Its floors, the highest generation and wait sequence that it had, stay
- * in `chunks`, and its next lives start above them: an id is stale for ever, a sequence never falls.
+ * A chunk all of whose slots are in the depot can give its memory back (trim): it then reads as
+ * zero, generation 0, which no id has.  Its floors, the highest generation and wait sequence that
+ * it had, stay in `chunks`, and its next lives start above them: an id is stale for ever, a
+ * sequence never falls.
  *
  * The depot has a guard held for a few instructions (or one mprotect per 4,096 slots); it is taken
  * once per 64 records.  Nothing here is on the path of a wait. */
@@ -234,7 +236,8 @@ size_t lw_record_trim(void)
         for (struct lw_record *record = batch; record != NULL; record = record->next)
             depot.chunks[chunk_of(record)].idle++;
 
-    /* Take apart the batches; what lies in a chunk that is wholly idle is dropped with its chunk. */
+    /* Take apart the batches; what lies in a chunk that is wholly idle is dropped with its
+     * chunk. */
     for (batch = depot.batches, depot.batches = NULL; batch != NULL; batch = next_batch) {
         next_batch = batch->arg;
         for (struct lw_record *record = batch, *next; record != NULL; record = next) {

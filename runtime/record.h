@@ -7,15 +7,17 @@
  * whether it still is the same life of the slot (the generation), or the same wait (the sequence).
  * A spawn touches only the hot line; a task that never ran never touched its cold lines.
  *
- *     id   = generation:32 << 24 | slot:24        0: nobody.  A slot whose generation would wrap is retired
+ *     id   = generation:32 << 24 | slot:24        0: nobody.  A slot whose generation would wrap
+ *                                                             is retired
  *     ctl  = generation:32 | cancel requests:8 | fresh ones:8 | flags:16
- *     wait = sequence:56 | state:8                sequence grows by one with each wait, over all lives
+ *     wait = sequence:56 | state:8                sequence grows by one with each wait, over all
+ *                                                 lives
  *
- * Who writes what.  sp: lw_switch (release) and who dequeued the task.  ctl: by compare-and-swap that
- * compares the generation, but for the spawner, who owns the slot.  wait: see wait.h.  next: who holds
- * the task in a queue.  All else: the spawner before the task is queued, then the task; what others
- * read of it (line 1 to 3) is accessed with relaxed atomics and is meaningful only while the wait word
- * says that the task is in that wait. */
+ * Who writes what.  sp: lw_switch (release) and who dequeued the task.  ctl: by compare-and-swap
+ * that compares the generation, but for the spawner, who owns the slot.  wait: see wait.h.  next:
+ * who holds the task in a queue.  All else: the spawner before the task is queued, then the task;
+ * what others read of it (line 1 to 3) is accessed with relaxed atomics and is meaningful only
+ * while the wait word says that the task is in that wait. */
 #ifndef LW_RUNTIME_RECORD_H
 #define LW_RUNTIME_RECORD_H
 
@@ -43,7 +45,8 @@ enum {
 #define LW_CTL_REQUESTS_MASK (UINT64_C(255) << LW_CTL_REQUESTS_SHIFT)
 #define LW_CTL_GENERATION(ctl) ((uint32_t)((ctl) >> 32))
 
-/* The word `place`: where the task lives; constant from its first run to its end, but for ENROLLED. */
+/* The word `place`: where the task lives; constant from its first run to its end, but for
+ * ENROLLED. */
 enum {
     LW_PLACE_CLASS_SHIFT = 48,   /* 5 bits: class of its stack */
     LW_PLACE_RUNTIME_SHIFT = 53, /* 6 bits: number of its runtime */
@@ -72,9 +75,9 @@ struct lw_record {
     };
 };
 
-/* The word `peer`: NONE, with the generation in the upper half, so that a stale joiner's CAS fails |
- * DONE: fn has ended and status is there, set by the task's last access to its record | DETACHED: the
- * record goes with the task | JOINER: slot:24 | sequence of its wait:38. */
+/* The word `peer`: NONE, with the generation in the upper half, so that a stale joiner's CAS fails
+ * | DONE: fn has ended and status is there, set by the task's last access to its record |
+ * DETACHED: the record goes with the task | JOINER: slot:24 | sequence of its wait:38. */
 enum {
     LW_PEER_NONE = 0,
     LW_PEER_DONE = 1,
@@ -135,8 +138,8 @@ _Static_assert(sizeof(struct lw_record) == 64, "one cache line");
 _Static_assert(sizeof(struct lw_cold) == 256, "four cache lines");
 _Static_assert(offsetof(struct lw_record, sp) == 0, "known to debuggers and to lw_switch");
 
-/* Both arrays, once reserved (record.c).  A cold record is four times as large as a hot one, so the one
- * is found from the other with one load: cold = 4 * hot + lw_cold_offset. */
+/* Both arrays, once reserved (record.c).  A cold record is four times as large as a hot one, so
+ * the one is found from the other with one load: cold = 4 * hot + lw_cold_offset. */
 extern struct lw_record *lw_records;
 extern struct lw_cold *lw_colds;
 extern uintptr_t lw_cold_offset;

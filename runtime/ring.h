@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* A bounded FIFO ring: one worker owns it and pushes at the tail; the owner and any thief take at the
- * head, a thief up to half of what is there in one compare-and-swap.
+/* A bounded FIFO ring: one worker owns it and pushes at the tail; the owner and any thief take at
+ * the head, a thief up to half of what is there in one compare-and-swap.
  *
  * Invariants.
  * - head and tail only grow, as 64-bit numbers: no ABA.  head <= tail <= head + LW_RING_SIZE.
- * - tail is written by the owner alone.  A slot in head .. tail - 1 is never written: so a taker reads
+ * - tail is written by the owner alone.  A slot in head .. tail - 1 is never written: so a taker
+ *   reads
  *   the slots first and the successful CAS of head proves that what it read was still there.
  *
  * Ordering.
- * [Q1] push publishes the slot:  tail, release  ->  tail, acquire in steal (the owner knows its own).
+ * [Q1] push publishes the slot:  tail, release  ->  tail, acquire in steal (the owner knows its
+ *      own).
  * [Q2] taking frees the slot:  head, CAS acq_rel  ->  head, acquire in push. */
 #ifndef LW_RUNTIME_RING_H
 #define LW_RUNTIME_RING_H

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting and stopping.
  *
- * Stop: 1 STOPPING: nothing new is spawned.  2 every live task of this runtime is cancelled; those that
- * were being spawned meanwhile are found by looking again.  3 wait until all have ended, or the deadline.
- * 4 whoever is left is reported, and the runtime stays: a stop may be tried again.  5 LEAVING: workers
- * give their caches back and end, idle helpers are joined.
+ * Stop: 1 STOPPING: nothing new is spawned.  2 every live task of this runtime is cancelled; those
+ * that were being spawned meanwhile are found by looking again.  3 wait until all have ended, or
+ * the deadline. 4 whoever is left is reported, and the runtime stays: a stop may be tried again.
+ * 5 LEAVING: workers give their caches back and end, idle helpers are joined.
  *
- * How many live: spawned - ended, counted by each worker for itself.  All `ended` are read before any
- * `spawned`: both only grow, so equal sums prove that at the moment between the two nobody lived.
+ * How many live: spawned - ended, counted by each worker for itself.  All `ended` are read before
+ * any `spawned`: both only grow, so equal sums prove that at the moment between the two nobody
+ * lived.
  *
  * [T1] what a task did  ->  the stopper:  ended (release)  ->  ended (acquire). */
 #include <latchwork/runtime.h>

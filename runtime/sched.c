@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Which task runs next, and getting there.
  *
- * Order: `next` (at most 16 hand-offs in a row), then the ready ones in the order they were woken, then
- * the fresh ones newest first: resume before start keeps few stacks in use and wakes punctual.  After 64
- * picks from ready in a row while a fresh one waits, the oldest fresh; the injection stack at least
- * every 16th pick.
+ * Order: `next` (at most 16 hand-offs in a row), then the ready ones in the order they were woken,
+ * then the fresh ones newest first: resume before start keeps few stacks in use and wakes
+ * punctual.  After 64 picks from ready in a row while a fresh one waits, the oldest fresh; the
+ * injection stack at least every 16th pick.
  *
- * Leaving a stack.  A task is queued before it has left its stack, by whoever wins its wait.  "On a CPU"
- * is sp == 0; lw_switch stores sp once the stack is left.  Who dequeues a task and finds 0 puts it back
- * and takes another; when there is none, it first leaves its own task's stack for the idle stack of the
- * thread (which publishes its own sp), and only there waits: two workers that each want the task on the
- * other's CPU would otherwise wait for ever.
+ * Leaving a stack.  A task is queued before it has left its stack, by whoever wins its wait.  "On
+ * a CPU" is sp == 0; lw_switch stores sp once the stack is left.  Who dequeues a task and finds 0
+ * puts it back and takes another; when there is none, it first leaves its own task's stack for the
+ * idle stack of the thread (which publishes its own sp), and only there waits: two workers that
+ * each want the task on the other's CPU would otherwise wait for ever.
  *
- * [S1] stack contents:  sp, release, by lw_switch after leaving  ->  sp, acquire, by the dequeuer. */
+ * [S1] stack contents:  sp, release, by lw_switch after leaving  ->  sp, acquire, by the
+ * dequeuer. */
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -63,7 +64,8 @@ LW_INLINE void push_ready(struct lw_worker *worker, struct lw_record *record)
         push_overflow(worker, record);
 }
 
-/* The worker of the calling thread if it belongs to the record's runtime; else NULL and *runtime. */
+/* The worker of the calling thread if it belongs to the record's runtime; else NULL and
+ * *runtime. */
 LW_INLINE struct lw_worker *own_worker(const struct lw_record *record, struct lw_runtime **runtime)
 {
     struct lw_thread *thread = lw_thread_self();
@@ -178,7 +180,8 @@ static bool pull_injected(struct lw_worker *worker)
         return false;
     }
     if (max ==
-        0) { /* who yields makes room: else tasks that only yield would keep the ring full for ever */
+        /* who yields makes room: else tasks that only yield would keep the ring full for ever */
+        0) {
         worker->overflowed = true;
         return false;
     }
@@ -190,8 +193,8 @@ static bool pull_injected(struct lw_worker *worker)
     return count > 0;
 }
 
-/* The oldest ready one.  Its stack is touched next; those of the ones behind it are fetched ahead, since
- * with many tasks each resume would wait for memory otherwise. */
+/* The oldest ready one.  Its stack is touched next; those of the ones behind it are fetched ahead,
+ * since with many tasks each resume would wait for memory otherwise. */
 LW_INLINE struct lw_record *pop_ready(struct lw_worker *worker)
 {
     struct lw_record *record = lw_ring_pop(&worker->ready);
@@ -370,8 +373,8 @@ LW_INLINE uintptr_t way_to(struct lw_worker *worker, struct lw_record *to)
     return 0;
 }
 
-/* The first choice cannot run just now: another.  to NULL: the idle stack; to the current task: it was
- * woken meanwhile, and is still here. */
+/* The first choice cannot run just now: another.  to NULL: the idle stack; to the current task: it
+ * was woken meanwhile, and is still here. */
 static LW_NOINLINE struct way another_way(struct lw_thread *thread)
 {
     for (int tries = 0; tries < ON_STACK_TRIES; tries++) {
@@ -460,7 +463,8 @@ void lw_yield(void)
         thread->budget = LW_BUDGET;
         return;
     }
-    /* Once the ring has overflowed, what yields goes behind what had to go to the injection stack. */
+    /* Once the ring has overflowed, what yields goes behind what had to go to the injection
+     * stack. */
     if (lw_unlikely(worker->overflowed))
         lw_inject_push(&worker->runtime->inject, thread->current, thread->current);
     else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Stacks: slots of large mappings, with guard gaps that need no VMA each.
  *
- * A class is a size: class c has 16 KiB << c usable bytes.  A stack slot is guard (64 KiB, below) and
- * usable bytes (above); slabs of slots are mapped NORESERVE | NOHUGEPAGE and grow on demand.
+ * A class is a size: class c has 16 KiB << c usable bytes.  A stack slot is guard (64 KiB, below)
+ * and usable bytes (above); slabs of slots are mapped NORESERVE | NOHUGEPAGE and grow on demand.
  *
  *     unmapped -> slab -> depot -> a worker's cache (LIFO) -> bound to a task at its first run
  *
@@ -50,7 +50,8 @@ LW_INLINE char *lw_stack_bottom(const struct lw_stack_head *head, unsigned class
     return (char *)(uintptr_t)(head + 1) - lw_stack_bytes(class);
 }
 
-/* Take one promise: 0, or -ENOMEM when the system gives no more address space.  cache NULL: a guest. */
+/* Take one promise: 0, or -ENOMEM when the system gives no more address space.  cache NULL: a
+ * guest. */
 int lw_stack_promise_slow(struct lw_stack_cache *cache, unsigned class);
 void lw_stack_unpromise_slow(struct lw_stack_cache *cache, unsigned class);
 
@@ -70,8 +71,8 @@ LW_INLINE void lw_stack_unpromise(struct lw_stack_cache *cache, unsigned class)
         cache->promises[class]++;
 }
 
-/* A stack of the class; NULL: none just now (the promised one is in another worker's cache, or guards
- * could not be had): the caller runs something else and tries again. */
+/* A stack of the class; NULL: none just now (the promised one is in another worker's cache, or
+ * guards could not be had): the caller runs something else and tries again. */
 struct lw_stack_head *lw_stack_take_slow(struct lw_stack_cache *cache, unsigned class);
 void lw_stack_spill(struct lw_stack_cache *cache, unsigned class);
 
@@ -86,8 +87,8 @@ LW_INLINE struct lw_stack_head *lw_stack_take(struct lw_stack_cache *cache, unsi
     return head;
 }
 
-/* The caller may still stand on it: only this thread pops from its cache, and a spill gives the oldest
- * ones of the cache to the depot, never the newest. */
+/* The caller may still stand on it: only this thread pops from its cache, and a spill gives the
+ * oldest ones of the cache to the depot, never the newest. */
 LW_INLINE void lw_stack_give(struct lw_stack_cache *cache, unsigned class,
                              struct lw_stack_head *head)
 {
@@ -114,8 +115,9 @@ bool lw_stack_find(const void *address, struct lw_stack_place *place);
 void lw_stack_counts(size_t *carved, size_t *idle);
 
 /* Install the overflow report: a SIGSEGV handler on signal stacks that names the task whose stack
- * overflowed and then lets the program die as it would have; other faults go to the handler that was
- * there before.  Idempotent.  The calling thread gets its signal stack by lw_overflow_thread_enter(). */
+ * overflowed and then lets the program die as it would have; other faults go to the handler that
+ * was there before.  Idempotent.  The calling thread gets its signal stack by
+ * lw_overflow_thread_enter(). */
 int lw_overflow_init(void);
 int lw_overflow_thread_enter(void **altstack); /* -ENOMEM */
 void lw_overflow_thread_leave(void *altstack);

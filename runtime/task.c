@@ -6,7 +6,8 @@
  *     NONE --join: CAS--> JOINER(who, in which wait) --end: swap--> DONE, and the joiner is woken
  *     NONE --detach: CAS--> DETACHED ------------------end: swap--> the task gives its record back
  *     NONE --end: swap--> DONE, and the next join or detach gives the record back
- *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded after all
+ *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded after
+ *     all
  *
  * [J1] status  ->  joiner:  peer = DONE (swap, acq_rel)  ->  load or CAS of peer (acquire).
  * The swap is the ending task's last access to its record. */
@@ -324,8 +325,8 @@ LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
     return 0;
 }
 
-/* The record of a handle in the life that the handle means, with its ctl and peer; negative if there is
- * none, or it is nothing to join. */
+/* The record of a handle in the life that the handle means, with its ctl and peer; negative if
+ * there is none, or it is nothing to join. */
 LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, uint64_t *peer)
 {
     uint64_t place;
@@ -345,7 +346,8 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
     return 0;
 }
 
-/* The joiner's wait has ended otherwise: take the claim to be told back.  False: the task has ended. */
+/* The joiner's wait has ended otherwise: take the claim to be told back.  False: the task has
+ * ended. */
 static bool take_back(struct lw_record *record, uint64_t mine, uint64_t ctl)
 {
     return lw_cas_acq_rel(&record->peer, &mine, peer_none(ctl));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* An OS thread as the runtime sees it: one that runs a worker, or a guest (any other thread that uses
- * the library).  Reached through lw_thread_self(); nothing from before a switch may be used after it. */
+/* An OS thread as the runtime sees it: one that runs a worker, or a guest (any other thread that
+ * uses the library).  Reached through lw_thread_self(); nothing from before a switch may be used
+ * after it. */
 #ifndef LW_RUNTIME_THREAD_H
 #define LW_RUNTIME_THREAD_H
 
@@ -13,7 +14,8 @@ enum { LW_BUDGET = 128 }; /* operations that may wait, until the task lets other
 
 struct lw_thread {
     struct lw_record *
-        current; /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
+        /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
+        current;
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
@@ -24,8 +26,8 @@ struct lw_thread {
     void *altstack;
 };
 
-/* The clock in milliseconds, some 10 ms behind: written by the tick thread and by workers that look at
- * the clock anyway, so that a wait need not. */
+/* The clock in milliseconds, some 10 ms behind: written by the tick thread and by workers that
+ * look at the clock anyway, so that a wait need not. */
 extern uint32_t lw_coarse_ms;
 
 extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at load time */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The thread that watches the workers; the same one will look for deadlocks.
  *
- * Each 10 ms, while any worker is awake: a worker that has not dispatched since the last look runs one
- * task for long.  It is asked to attend to its clock when it can, another worker is woken for its
- * queues, and when the kernel says that it sleeps in a system call for two looks in a row, a spare
- * worker joins, so that as many as were asked for can run.  When the stuck one returns there is one too
- * many: spares whose number is above what is allowed go to sleep and are not woken for work.
+ * Each 10 ms, while any worker is awake: a worker that has not dispatched since the last look runs
+ * one task for long.  It is asked to attend to its clock when it can, another worker is woken for
+ * its queues, and when the kernel says that it sleeps in a system call for two looks in a row, a
+ * spare worker joins, so that as many as were asked for can run.  When the stuck one returns there
+ * is one too many: spares whose number is above what is allowed go to sleep and are not woken for
+ * work.
  *
- * Idle costs nothing: after three looks at which all workers slept in their last stage, memory of a peak
- * is given back and the thread sleeps until a worker wakes up.
+ * Idle costs nothing: after three looks at which all workers slept in their last stage, memory of
+ * a peak is given back and the thread sleeps until a worker wakes up.
  *
  * [K1] asleep = 1; heavy; look at the workers once more  <->  worker: awake; light; load asleep. */
 #include <errno.h>

@@ -7,7 +7,8 @@
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 
-/* When the library was loaded.  A positive deadline from before is a duration taken for a moment. */
+/* When the library was loaded.  A positive deadline from before is a duration taken for a
+ * moment. */
 static int64_t loaded_at;
 
 uint32_t lw_coarse_ms;

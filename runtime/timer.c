@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* A hierarchical timing wheel (Varghese and Lauck, 1987) per worker, lazy at both ends.
  *
- * Level l has 256 slots of 2^(16 + 8 l) ns: 65 us, 16.8 ms, 4.3 s; what lies beyond 18 minutes is in the
- * `far` list and looked at each 18 minutes.  A node is due in the tick at or after its deadline: never
- * early.  There is one node per record.
+ * Level l has 256 slots of 2^(16 + 8 l) ns: 65 us, 16.8 ms, 4.3 s; what lies beyond 18 minutes is
+ * in the `far` list and looked at each 18 minutes.  A node is due in the tick at or after its
+ * deadline: never early.  There is one node per record.
  *
- * Lazy: a wait that ends does not touch its node.  The next wait of the task does nothing if the node is
- * linked at an earlier or equal time; when it comes up, it is compared with the wait there is then, and
- * linked again or dropped.  So a deadline on each of many short waits costs a comparison, and cancelling
- * a deadline nothing.
+ * Lazy: a wait that ends does not touch its node.  The next wait of the task does nothing if the
+ * node is linked at an earlier or equal time; when it comes up, it is compared with the wait there
+ * is then, and linked again or dropped.  So a deadline on each of many short waits costs a
+ * comparison, and cancelling a deadline nothing.
  *
  * Who may touch.  All timer fields of a record and the wheel they link it into are protected by the
- * guard of the wheel that timer_home names.  timer_home itself is written by the record's own task only,
- * under the guard of the wheel it names until then.  The task reads timer_when without the guard.
+ * guard of the wheel that timer_home names.  timer_home itself is written by the record's own task
+ * only, under the guard of the wheel it names until then.  The task reads timer_when without the
+ * guard.
  *
- * [W4] The task publishes its wait, light fence, reads timer_when (linked early enough?); the expiry
- *      writes timer_when = NONE, heavy fence, reads the wait once more.  So either the task sees that it
- *      must link, or the expiry sees the new wait and links for it.  The heavy fence is paid only for
+ * [W4] The task publishes its wait, light fence, reads timer_when (linked early enough?); the
+ *      expiry
+ *      writes timer_when = NONE, heavy fence, reads the wait once more.  So either the task sees
+ *                                                                        that it
+ *      must link, or the expiry sees the new wait and links for it.  The heavy fence is paid only
+ *                                                                    for
  *      nodes that do not end a wait at once. */
 #include "runtime/timer.h"
 
@@ -174,8 +178,8 @@ static void spread(struct lw_wheel *wheel, struct lw_cold *list)
     }
 }
 
-/* wheel->tick has just become a new tick: bring down what the levels above hold for it.  What is due in
- * this very tick goes into its slot, which comes up right afterwards. */
+/* wheel->tick has just become a new tick: bring down what the levels above hold for it.  What is
+ * due in this very tick goes into its slot, which comes up right afterwards. */
 static void cascade(struct lw_wheel *wheel)
 {
     int64_t tick = wheel->tick;

@@ -30,7 +30,8 @@ struct lw_wheel {
 int lw_wheel_init(struct lw_wheel *wheel);
 void lw_wheel_fini(struct lw_wheel *wheel);
 
-/* A task, after it has published its wait: see to it that the wait is looked at when deadline passes. */
+/* A task, after it has published its wait: see to it that the wait is looked at when deadline
+ * passes. */
 void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline);
 
 /* The task ends: out of whatever wheel it is in. */
@@ -42,8 +43,8 @@ LW_INLINE void lw_timer_unlink(struct lw_cold *cold)
         lw_timer_unlink_slow(cold);
 }
 
-/* End the waits that are due, at most `max` nodes; how many were looked at.  Does nothing while another
- * runs the same wheel. */
+/* End the waits that are due, at most `max` nodes; how many were looked at.  Does nothing while
+ * another runs the same wheel. */
 unsigned lw_wheel_run(struct lw_wheel *wheel, int64_t now, unsigned max);
 
 LW_INLINE bool lw_wheel_is_due(const struct lw_wheel *wheel, int64_t now)

@@ -25,7 +25,8 @@ const char *const lw_wait_kind_names[LW_WAIT_KINDS] = {
     [LW_WAIT_RECEIVE] = "channel to receive",
 };
 
-/* Waits that the detector follows begin ARMED: what the task holds may still change until it parks. */
+/* Waits that the detector follows begin ARMED: what the task holds may still change until it
+ * parks. */
 static bool is_in_graph(enum lw_wait_kind kind)
 {
     return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;
@@ -186,8 +187,8 @@ void lw_wait_abort(struct lw_record *me)
     struct lw_cold *cold = lw_record_cold(me);
     uint64_t wait = lw_load_rlx(&cold->wait);
 
-    /* A canceller, or a timer of an earlier wait, may have seen it: the one who ends it queues the task,
-     * and has to be waited for. */
+    /* A canceller, or a timer of an earlier wait, may have seen it: the one who ends it queues the
+     * task, and has to be waited for. */
     if (lw_wait_can_end(wait) &&
         lw_cas_acq_rel(&cold->wait, &wait, wait & ~(uint64_t)LW_STATE_MASK))
         return;
@@ -228,8 +229,8 @@ bool lw_wake_claim(struct lw_record *record)
     }
 }
 
-/* After the outcome was stated.  The guest may be gone, and the wake one too many: its record is there
- * for ever, and who sleeps on a wait word looks again. */
+/* After the outcome was stated.  The guest may be gone, and the wake one too many: its record is
+ * there for ever, and who sleeps on a wait word looks again. */
 static LW_NOINLINE void wake_guest(const struct lw_record *record)
 {
     lw_sys.futex_wake(low_half(lw_record_cold(record)), 1);
@@ -247,7 +248,8 @@ LW_INLINE void state_outcome(struct lw_record *record, enum lw_outcome outcome)
 
 void lw_wake(struct lw_record *record, enum lw_outcome outcome, enum lw_wake_place place)
 {
-    /* Once the outcome is stated, a guest's record may be a task's: what it is must be asked before. */
+    /* Once the outcome is stated, a guest's record may be a task's: what it is must be asked
+     * before. */
     bool guest = lw_record_is_guest(record);
 
     state_outcome(record, outcome);

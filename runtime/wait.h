@@ -25,29 +25,38 @@
  *     }
  *
  *     wake:  guard(x);
- *            while ((node = lw_queue_pop(&x->queue)) != NULL && !lw_wake_claim(record = lw_node_record(node)))
- *                continue;                                   // that one has ended otherwise: take the next
+ *            while ((node = lw_queue_pop(&x->queue)) != NULL && !lw_wake_claim(record =
+ *            lw_node_record(node)))
+ *                continue;                                   // that one has ended otherwise:
+ *                                                            take the next
  *            deliver into lw_record_cold(record)->data;
- *            unguard(x);                                     // before the waiter is made runnable: it may free x
+ *            unguard(x);                                     // before the waiter is made
+ *                                                            runnable: it may free x
  *            lw_wake(record, LW_GRANTED, LW_WAKE_TAIL);
  *
  * The wait word, in the cold record: sequence:56 | state:8.
  *
  *     phase (bits 0-2)  meaning                                   who leaves it
  *     IDLE 0            not waiting                               the task: lw_wait_begin
- *     ARMED 1           queued, still running; may be ended       the task -> WAITING; an ender -> ENDED
- *     WAITING 2         blocked, or about to be; record frozen    a waker -> GRANTING; an ender -> ENDED
- *     CLAIMED 3         as WAITING, looked at by a locksmith      that locksmith; a waker -> GRANTING
+ *     ARMED 1           queued, still running; may be ended       the task -> WAITING; an ender
+ *                                                                 -> ENDED
+ *     WAITING 2         blocked, or about to be; record frozen    a waker -> GRANTING; an ender
+ *                                                                 -> ENDED
+ *     CLAIMED 3         as WAITING, looked at by a locksmith      that locksmith; a waker ->
+ *                                                                 GRANTING
  *     GRANTING 4        a waker delivers                          that waker -> ENDED
- *     ENDED 5           outcome in bits 3-5                       the task -> IDLE, at its next wait
+ *     ENDED 5           outcome in bits 3-5                       the task -> IDLE, at its next
+ *                                                                 wait
  *
- * Whoever wins the compare-and-swap out of ARMED or WAITING decides how the wait ends, and makes the
- * task runnable, exactly once.  The one exception: a task that ends its own wait before it has left
- * (a cancel it sees in time) just goes on.
+ * Whoever wins the compare-and-swap out of ARMED or WAITING decides how the wait ends, and makes
+ * the task runnable, exactly once.  The one exception: a task that ends its own wait before it has
+ * left (a cancel it sees in time) just goes on.
  *
  * Pairs.
- * [W1] the record of the wait  -> a waker, timer, canceller:  wait = WAITING (release) -> load, CAS (acquire)
- * [W2] outcome and what was delivered -> the waiter: a task through its run queue; a guest: ENDED (release) -> load (acquire)
+ * [W1] the record of the wait  -> a waker, timer, canceller:  wait = WAITING (release) -> load,
+ *      CAS (acquire)
+ * [W2] outcome and what was delivered -> the waiter: a task through its run queue; a guest: ENDED
+ *      (release) -> load (acquire)
  * [W3] wait published against a cancel: store wait; light; load ctl  <->  CAS ctl; heavy; load wait
  * [W4] against the expiry of a leftover timer node: timer.c */
 #ifndef LW_RUNTIME_WAIT_H
@@ -105,12 +114,13 @@ enum lw_wait_kind {
 extern const char *const lw_wait_kind_names[LW_WAIT_KINDS];
 
 /* On entry of a call that may wait, before anything takes effect: makes a guest's record, and lets
- * others run first when the task's budget is spent.  0; -ENOMEM (a guest's first use), -ECHILD (after
- * fork).  Never delivers anything.  With LW_NOW never switches. */
+ * others run first when the task's budget is spent.  0; -ENOMEM (a guest's first use), -ECHILD
+ * (after fork).  Never delivers anything.  With LW_NOW never switches. */
 LW_INLINE int lw_wait_enter(struct lw_record **me, lw_nsec deadline);
 
-/* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then queues
- * its node.  deadline must not be LW_NOW: who cannot wait does not come here.  No failure. */
+/* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then
+ * queues its node.  deadline must not be LW_NOW: who cannot wait does not come here.  No
+ * failure. */
 void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
                    const char *name, lw_nsec deadline, const void *site);
 
@@ -119,17 +129,19 @@ void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *obj
  * object's guard unless the outcome says a waker took it (GRANTED, RETRY). */
 enum lw_outcome lw_wait_finish(struct lw_record *me);
 
-/* The same pair for a wait that neither cancel nor force ends (a re-acquire): both calls, or neither. */
+/* The same pair for a wait that neither cancel nor force ends (a re-acquire): both calls, or
+ * neither. */
 void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object,
                             const char *name, lw_nsec deadline, const void *site);
 enum lw_outcome lw_wait_finish_shielded(struct lw_record *me);
 
-/* Instead of lw_wait_finish, when the wait turned out not to be needed: it is over, and has delivered
- * nothing.  [S] when it was ended from outside in between: then the caller is queued already. */
+/* Instead of lw_wait_finish, when the wait turned out not to be needed: it is over, and has
+ * delivered nothing.  [S] when it was ended from outside in between: then the caller is queued
+ * already. */
 void lw_wait_abort(struct lw_record *me);
 
-/* The negative errno value for an outcome: 0, -ETIMEDOUT (-EINVAL for a deadline that was a duration),
- * -ECANCELED, -EDEADLK, -EPIPE.  RETRY and OVERTAKE are the caller's. */
+/* The negative errno value for an outcome: 0, -ETIMEDOUT (-EINVAL for a deadline that was a
+ * duration), -ECANCELED, -EDEADLK, -EPIPE.  RETRY and OVERTAKE are the caller's. */
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome);
 
 /* -ETIMEDOUT, or -EINVAL for a positive deadline from before the library was loaded. */
@@ -143,12 +155,13 @@ enum lw_wake_place {
     LW_WAKE_TAIL, /* at the end of the ready ones: locks, semaphores, broadcasts */
 };
 
-/* A waker wins the wait: WAITING, ARMED or CLAIMED -> GRANTING.  Under the object's guard.  False: the
- * wait has ended otherwise, take the next node. */
+/* A waker wins the wait: WAITING, ARMED or CLAIMED -> GRANTING.  Under the object's guard.  False:
+ * the wait has ended otherwise, take the next node. */
 bool lw_wake_claim(struct lw_record *record);
 
-/* After the guard was dropped: state the outcome and make the claimed record runnable.  Never fails,
- * switches or allocates.  The record may run, and its object be gone, before this returns. */
+/* After the guard was dropped: state the outcome and make the claimed record runnable.  Never
+ * fails, switches or allocates.  The record may run, and its object be gone, before this
+ * returns. */
 void lw_wake(struct lw_record *record, enum lw_outcome outcome, enum lw_wake_place place);
 
 /* Many at once, FIFO: collect claimed ones under the guard, wake them after it. */
@@ -169,8 +182,9 @@ LW_INLINE uint64_t lw_wait_ended(uint64_t seen, enum lw_outcome outcome)
            (uint64_t)outcome << LW_OUTCOME_SHIFT;
 }
 
-/* End a wait from outside (timer, cancel, force): CAS of exactly the word `seen`, which was loaded with
- * acquire before what justifies ending it was looked at.  True: won, and the task is being made runnable. */
+/* End a wait from outside (timer, cancel, force): CAS of exactly the word `seen`, which was loaded
+ * with acquire before what justifies ending it was looked at.  True: won, and the task is being
+ * made runnable. */
 bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome);
 
 /* The wait of `seen` may be ended from outside (timer; cancel also needs it unshielded). */
@@ -180,7 +194,8 @@ LW_INLINE bool lw_wait_can_end(uint64_t seen)
     return phase == LW_PHASE_ARMED || phase == LW_PHASE_WAITING;
 }
 
-/* ---- the queue of an object: circular, `tail` is the object's one pointer (void * in public structs) */
+/* ---- the queue of an object: circular, `tail` is the object's one pointer (void * in public
+ * structs) */
 
 LW_INLINE struct lw_record *lw_node_record(const struct lw_node *node)
 {

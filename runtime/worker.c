@@ -2,24 +2,27 @@
 /* The thread of a worker: run what there is, look for more, sleep.
  *
  * Looking.  A thief takes from a victim only what has not moved for an age by the thief's own clock
- * (5 us, doubling to 100 us while what it took lasted less than 20 us), or from a ready ring with 16 or
- * more in it; `next` only after ten ages without a dispatch.  Ungated stealing makes fine-grained work
- * five times slower.  It looks for up to 50 us, but only after work that came from outside (injected or
- * stolen); after a doorbell for two ages; after work from its own timers and poller it looks once.
+ * (5 us, doubling to 100 us while what it took lasted less than 20 us), or from a ready ring with
+ * 16 or more in it; `next` only after ten ages without a dispatch.  Ungated stealing makes
+ * fine-grained work five times slower.  It looks for up to 50 us, but only after work that came
+ * from outside (injected or stolen); after a doorbell for two ages; after work from its own timers
+ * and poller it looks once.
  *
- * Sleeping, in stages, always in the worker's own poller.  Stage 0, after a doorbell that led to nothing:
- * a nap of 100 us in which nobody rings again, since what was pushed was run by who pushed it.  Stage 1: asleep = 1, look again at all
- * queues, sleep at most 1 ms.  Stage 2, after a stage 1 that found nothing: the same with a heavy fence
- * before the look, and until the next timer.  So pushes need no fence: what a pusher misses in stage 1
- * costs a millisecond, and in stage 2 it cannot miss.
+ * Sleeping, in stages, always in the worker's own poller.  Stage 0, after a doorbell that led to
+ * nothing: a nap of 100 us in which nobody rings again, since what was pushed was run by who
+ * pushed it.  Stage 1: asleep = 1, look again at all queues, sleep at most 1 ms.  Stage 2, after a
+ * stage 1 that found nothing: the same with a heavy fence before the look, and until the next
+ * timer.  So pushes need no fence: what a pusher misses in stage 1 costs a millisecond, and in
+ * stage 2 it cannot miss.
  *
- * Waking.  Whoever pushes and finds sleepers but no searcher makes one: `searching` is counted for it
- * by its waker, so at most one wake is on its way.  A searcher that finds work and was the last one
- * wakes the next if there is more.
+ * Waking.  Whoever pushes and finds sleepers but no searcher makes one: `searching` is counted for
+ * it by its waker, so at most one wake is on its way.  A searcher that finds work and was the last
+ * one wakes the next if there is more.
  *
  * [P1] push; light; load sleeping  <->  asleep = 1, sleeping + 1; heavy; look at the queues.
  * [I1] inject: CAS seq_cst; load sleeping  <->  asleep = 1 (seq_cst); load in (seq_cst).
- * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker pushed. */
+ * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker
+ * pushed. */
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -283,7 +286,8 @@ static bool is_spare(const struct lw_worker *worker)
     return worker->index >= lw_load_rlx(&worker->runtime->worker_limit) && !is_leaving(worker);
 }
 
-/* Only its own descriptors and timers wake it: it is not counted as a sleeper, so nobody does for work. */
+/* Only its own descriptors and timers wake it: it is not counted as a sleeper, so nobody does for
+ * work. */
 static void sleep_as_spare(struct lw_worker *worker)
 {
     lw_nsec time = sleep_time(worker, true);
@@ -378,8 +382,9 @@ static bool wake_one_asleep(struct lw_runtime *runtime)
     return false;
 }
 
-/* While it looks for a sleeper, others who pushed rely on its searching: so having met nobody, it looks
- * once more, after it has said that it searches no more, for one who fell asleep behind its back. */
+/* While it looks for a sleeper, others who pushed rely on its searching: so having met nobody, it
+ * looks once more, after it has said that it searches no more, for one who fell asleep behind its
+ * back. */
 void lw_wake_a_worker(struct lw_runtime *runtime)
 {
     do {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker is what others may look into: queues, wheel, poller, counters.  The thread that runs it is a
- * struct lw_thread.  A runtime is a set of workers and an injection stack. */
+/* A worker is what others may look into: queues, wheel, poller, counters.  The thread that runs it
+ * is a struct lw_thread.  A runtime is a set of workers and an injection stack. */
 #ifndef LW_RUNTIME_WORKER_H
 #define LW_RUNTIME_WORKER_H
 
@@ -98,16 +98,19 @@ struct lw_runtime {
 
 extern struct lw_runtime *lw_runtimes[LW_RUNTIMES_MAX];
 
-/* The runtime of the calling task; of a plain thread: the only one that runs.  NULL: none or several. */
+/* The runtime of the calling task; of a plain thread: the only one that runs.  NULL: none or
+ * several. */
 struct lw_runtime *lw_runtime_here(void);
 
 /* ---- sched.c */
 
-/* Make a task runnable; never fails, sleeps or allocates.  The caller has won its wait (or it is new). */
+/* Make a task runnable; never fails, sleeps or allocates.  The caller has won its wait (or it is
+ * new). */
 void lw_make_ready(struct lw_record *record, bool next);
 /* Many, linked first .. last by next. */
 void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count);
-/* A new one, spawned by this worker's task; joinable ones newest first, detached ones in their turn. */
+/* A new one, spawned by this worker's task; joinable ones newest first, detached ones in their
+ * turn. */
 void lw_make_fresh(struct lw_worker *worker, struct lw_record *record);
 void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
                       struct lw_record *oldest);
@@ -115,7 +118,8 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
 /* The next task of this worker's own, or NULL. */
 struct lw_record *lw_pick(struct lw_worker *worker);
 
-/* Leave the running task, which has published its wait; returns when it runs again, maybe elsewhere. */
+/* Leave the running task, which has published its wait; returns when it runs again, maybe
+ * elsewhere. */
 void lw_park(void);
 
 /* From the idle stack: run it until some task of this worker goes back to the idle stack. */
@@ -152,7 +156,8 @@ struct lw_record *lw_guest_record_take(void);
 void lw_guest_record_give(struct lw_record *record);
 void lw_guest_records_drain(void);
 
-/* What a task that ends still holds is dealt with by the locks' own code; NULL until they are linked. */
+/* What a task that ends still holds is dealt with by the locks' own code; NULL until they are
+ * linked. */
 extern void (*lw_holds_abandon)(struct lw_record *record);
 
 /* ---- group.c: hooks of the end of a child and of its first wait */
@@ -161,10 +166,11 @@ void lw_group_child_left(struct lw_group *group);
 void lw_group_enroll(struct lw_record *child);
 
 /* ---- cancel.c */
-/* Record a cancel in ctl; false: that life is over.  The caller then fences heavily, once for many, and
- * ends the wait. */
+/* Record a cancel in ctl; false: that life is over.  The caller then fences heavily, once for
+ * many, and ends the wait. */
 bool lw_cancel_request(struct lw_record *record, uint32_t generation);
-/* After the heavy fence: end the wait there is, unless it is shielded.  batch NULL: wakes at once. */
+/* After the heavy fence: end the wait there is, unless it is shielded.  batch NULL: wakes at
+ * once. */
 void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wake_batch *batch);
 
 /* A cancel that was delivered to the caller, who passed it on, is due again. */
@@ -176,7 +182,8 @@ void lw_tick_stop(void);
 void lw_tick_wake(void);
 extern uint32_t lw_tick_asleep;
 
-/* A worker is about to run again: the tick thread may have gone to sleep because all of them had. */
+/* A worker is about to run again: the tick thread may have gone to sleep because all of them
+ * had. */
 LW_INLINE void lw_tick_awake(void)
 {
     if (lw_unlikely(lw_load_rlx(&lw_tick_asleep) != 0))

@@ -81,7 +81,8 @@ lw_switch_new:                           // (void **from: x0, void *top: x1)
     .cfi_endproc
     .size lw_switch_new, .-lw_switch_new
 
-// The first frame of a task: debuggers and unwinders stop here.  lw_task_main is entered by a branch,
+// The first frame of a task: debuggers and unwinders stop here.  lw_task_main is entered by a
+// branch,
 // with a return address that it never uses: bl would leave an entry behind in the return predictor.
     .type lw_task_entry, %function
     .p2align 4

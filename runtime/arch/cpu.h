@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the runtime needs of a CPU.  The functions are in <cpu>.S; the only place that names CPUs. */
+/* What the runtime needs of a CPU.  The functions are in <cpu>.S; the only place that names
+ * CPUs. */
 #ifndef LW_RUNTIME_ARCH_CPU_H
 #define LW_RUNTIME_ARCH_CPU_H
 

@@ -48,7 +48,8 @@ static int64_t sys_now_coarse(void)
 static void sys_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
 {
 #ifdef LW_TSAN
-    /* TSan keeps a signal back until the thread is in a libc call that it knows: so look up at times. */
+    /* TSan keeps a signal back until the thread is in a libc call that it knows: so look up at
+     * times. */
     int64_t soon = sys_now() + NS_PER_SEC / 50;
 
     if (deadline > soon)
@@ -57,7 +58,8 @@ static void sys_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
     struct timespec until = {.tv_sec = (time_t)(deadline / NS_PER_SEC),
                              .tv_nsec = (long)(deadline % NS_PER_SEC)};
 
-    /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time.  EINTR, EAGAIN, ETIMEDOUT: the caller looks. */
+    /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time.  EINTR, EAGAIN, ETIMEDOUT: the caller
+     * looks. */
     (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
                   deadline == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
@@ -109,9 +111,10 @@ static int sys_poll(struct pollfd *fds, unsigned count, int64_t timeout)
     return ppoll(fds, count, timeout < 0 ? NULL : &t, NULL);
 }
 
-/* For what has no MSG_NOSIGNAL: SIGPIPE is blocked in this thread meanwhile, and if the write has raised
- * it, taken back before it is let through again.  One that was pending before is not ours to take; that
- * can only be where it was blocked already.  A write that moved something may have raised it as well. */
+/* For what has no MSG_NOSIGNAL: SIGPIPE is blocked in this thread meanwhile, and if the write has
+ * raised it, taken back before it is let through again.  One that was pending before is not ours
+ * to take; that can only be where it was blocked already.  A write that moved something may have
+ * raised it as well. */
 static ssize_t sys_writev_quiet(int fd, const struct iovec *parts, int count)
 {
     static const struct timespec at_once;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the library needs of the operating system: one table, so that the simulator can stand in for it
- * and a test can make the n-th call of one kind fail.  Nothing else in the library makes a system call
- * or allocates.  The functions have the contract of the libc function of the same name, unless said. */
+/* What the library needs of the operating system: one table, so that the simulator can stand in
+ * for it and a test can make the n-th call of one kind fail.  Nothing else in the library makes a
+ * system call or allocates.  The functions have the contract of the libc function of the same
+ * name, unless said. */
 #ifndef LW_RUNTIME_OS_H
 #define LW_RUNTIME_OS_H
 
@@ -42,7 +43,8 @@ struct lw_sys {
 
     int (*epoll_create1)(int flags);
     int (*epoll_ctl)(int epoll, int operation, int fd, struct epoll_event *event);
-    /* timeout in nanoseconds: negative for ever, 0 just look.  A count or a negative errno value. */
+    /* timeout in nanoseconds: negative for ever, 0 just look.  A count or a negative errno
+     * value. */
     int (*epoll_wait)(int epoll, struct epoll_event *events, int events_max, int64_t timeout);
     int (*eventfd)(unsigned value, int flags);
     int (*poll)(struct pollfd *fds, unsigned count,
@@ -74,13 +76,15 @@ struct lw_sys {
 
 extern struct lw_sys lw_sys;
 
-/* The CPUs this process may really use: affinity, cpuset and cgroup quota along the whole path; >= 1. */
+/* The CPUs this process may really use: affinity, cpuset and cgroup quota along the whole path; >=
+ * 1. */
 unsigned lw_usable_cpus(void);
 
 /* vm.max_map_count: how many mappings this process may have; a guess when it cannot be told. */
 unsigned long lw_max_map_count(void);
 
-/* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot be told. */
+/* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot be
+ * told. */
 char lw_thread_state(int tid);
 
 #endif
