@@ -3,11 +3,12 @@
  *
  *     _word = running:32 (signed) | epoch:16 | flags:16
  *
- * running counts the children, and one less while somebody waits: the group's own unit is taken away by
- * the first waiter, so exactly one RMW brings running to -1, and whoever made it is the last.  If that is
- * a child, it alone goes on to touch the group: it takes the guard, restores the unit, takes the waiters
- * out and drops the guard, its last touch, before it wakes them.  A waiter cannot have left meanwhile:
- * leaving early needs the unit back, and who finds -1 there waits for that child after all.
+ * running counts the children, and one less while somebody waits (WAITED): the group's own unit is taken
+ * away by the first waiter.  So a child that finds 0 at its end is the last of a group that is waited
+ * for; in the same compare-and-swap in which it counts itself out it gives the unit back and takes the
+ * guard.  It takes the waiters out and drops the guard, its last touch, before it wakes them.  Every
+ * other child's last touch is the one that counts it out.  So nobody can find the group empty before
+ * those who have left it are done with it: its memory may end as soon as a wait has returned.
  *
  * A spawn or an end that never waited costs one RMW each.  A child enrols in the list of members when it
  * first waits (or asks), under the guard; until then it learns of a cancel from the epoch, which was
@@ -16,7 +17,8 @@
  *
  * The waiters' queue is _reserved[0]; the members' list _children, linked through line 4 of cold.
  *
- * [G2] what a child did  ->  the waiter: running - 1 (acq_rel) by all; the last one's acquire; its wake. */
+ * [G2] what a child did  ->  the waiter: running - 1 (acq_rel) by all; the last one's acquire; its wake.
+ *      A waiter that finds nobody running: load of the word (acquire). */
 #include <latchwork/group.h>
 
 #include <errno.h>
@@ -24,7 +26,7 @@
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
-enum { GUARD = 1, TEARDOWN = 2, EPOCH_SHIFT = 16, RUNNING_SHIFT = 32 };
+enum { GUARD = 1, TEARDOWN = 2, WAITED = 4, EPOCH_SHIFT = 16, RUNNING_SHIFT = 32 };
 #define ONE (UINT64_C(1) << RUNNING_SHIFT)
 
 static uint64_t *word_of(struct lw_group *group)
@@ -84,20 +86,34 @@ void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int s
         lw_group_cancel(group);
 }
 
+/* One less runs.  True: it was the last, and somebody waits; the guard is taken, the unit given back. */
+static bool count_out(struct lw_group *group)
+{
+    uint64_t word = lw_load_rlx(word_of(group));
+    unsigned rounds = 0;
+
+    for (;;) {
+        if (lw_likely(running(word) != 0)) {
+            if (lw_cas_acq_rel(word_of(group), &word, word - ONE)) /* [G2] */
+                return false;
+        } else if ((word & GUARD) != 0) {
+            lw_spin(&rounds);
+            word = lw_load_rlx(word_of(group));
+        } else if (lw_cas_acq_rel(word_of(group), &word, (word & ~(uint64_t)WAITED) | GUARD)) { /* [G2] */
+            return true;
+        }
+    }
+}
+
 void lw_group_child_left(struct lw_group *group)
 {
     struct lw_wake_batch batch = {0};
     struct lw_record *waiter;
 
-    if (running(lw_sub_acq_rel(word_of(group), ONE)) != 0) /* [G2] */
+    if (!count_out(group))
         return;
-    /* running became -1: we are the last, and someone waits.  Unless one more was spawned and has ended
-     * since: then whoever of us comes second finds it done. */
-    if (running(lw_guard_take(word_of(group), GUARD)) < 0) {
-        (void)lw_add_acq_rel(word_of(group), ONE);
-        while ((waiter = lw_queue_claim(waiters_of(group))) != NULL)
-            lw_wake_batch_add(&batch, waiter);
-    }
+    while ((waiter = lw_queue_claim(waiters_of(group))) != NULL)
+        lw_wake_batch_add(&batch, waiter);
     lw_guard_drop(word_of(group), GUARD);
     if (lw_likely(batch.count == 1))
         lw_wake(batch.first, LW_GRANTED, LW_WAKE_NEXT);
@@ -151,49 +167,45 @@ void lw_group_cancel(lw_group *group)
     lw_wake_batch_run_ended(&batch);
 }
 
+/* Nobody runs, and nobody who ran still touches the group. */
+static bool is_over(uint64_t word)
+{
+    return running(word) == 0 && (word & (WAITED | GUARD)) == 0;
+}
+
 /* Under the guard: put the caller among the waiters.  False: there is nothing to wait for. */
 static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec deadline, const void *site, bool shielded)
 {
-    void **waiters = waiters_of(group);
     uint64_t word = lw_load_acq(word_of(group)); /* [G2] */
 
-    if (*waiters == NULL) {
-        do {
-            if (running(word) == 0)
-                return false; /* and nobody will come to wake us */
-        } while (!lw_cas_acq_rel(word_of(group), &word, word - ONE));
+    while ((word & WAITED) == 0) {
+        if (running(word) == 0)
+            return false; /* and nobody will come to wake us */
+        if (lw_cas_acq_rel(word_of(group), &word, (word - ONE) | WAITED))
+            break;
     }
     if (shielded)
         lw_wait_begin_shielded(me, LW_WAIT_GROUP, group, NULL, deadline, site);
     else
         lw_wait_begin(me, LW_WAIT_GROUP, group, NULL, deadline, site);
-    lw_queue_push(waiters, &lw_record_cold(me)->node);
+    lw_queue_push(waiters_of(group), &lw_record_cold(me)->node);
     return true;
 }
 
-/* The wait ended otherwise: leave the queue and give the unit back.  False: the last child is on its way
- * here, and will wake us: back in the queue. */
-static bool leave_queue(struct lw_group *group, struct lw_record *me, const void *site)
+/* The wait ended otherwise: leave the queue, the last one with the unit; unless the last child has taken
+ * all out of the queue already. */
+static void leave_queue(struct lw_group *group, struct lw_record *me)
 {
     struct lw_node *node = &lw_record_cold(me)->node;
-    void **waiters = waiters_of(group);
-    bool left = true;
+    uint64_t word = lw_guard_take(word_of(group), GUARD);
 
-    (void)lw_guard_take(word_of(group), GUARD);
     if (node->next != NULL) {
-        uint64_t word = lw_load_acq(word_of(group));
-
-        lw_queue_remove(waiters, node);
-        do
-            left = running(word) >= 0;
-        while (left && *waiters == NULL && !lw_cas_acq_rel(word_of(group), &word, word + ONE));
-        if (!left) {
-            lw_wait_begin_shielded(me, LW_WAIT_GROUP, group, NULL, LW_FOREVER, site);
-            lw_queue_push(waiters, node);
-        }
+        lw_queue_remove(waiters_of(group), node);
+        if (*waiters_of(group) == NULL)
+            while (!lw_cas_acq_rel(word_of(group), &word, (word + ONE) & ~(uint64_t)WAITED))
+                continue;
     }
     lw_guard_drop(word_of(group), GUARD);
-    return left;
 }
 
 static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec deadline, const void *site, bool shielded)
@@ -201,7 +213,7 @@ static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec dead
     enum lw_outcome outcome;
     bool waits;
 
-    if (running(lw_load_acq(word_of(group))) == 0 && *waiters_of(group) == NULL)
+    if (is_over(lw_load_acq(word_of(group)))) /* [G2] */
         return 0;
     if (deadline == LW_NOW)
         return -ETIMEDOUT;
@@ -211,12 +223,9 @@ static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec dead
     if (!waits)
         return 0;
     outcome = shielded ? lw_wait_finish_shielded(me) : lw_wait_finish(me);
-    if (outcome == LW_GRANTED)
-        return 0;
-    if (leave_queue(group, me, site))
-        return lw_wait_error(me, outcome);
-    (void)lw_wait_finish_shielded(me);
-    return 0;
+    if (outcome != LW_GRANTED)
+        leave_queue(group, me);
+    return lw_wait_error(me, outcome);
 }
 
 int lw_group_wait(lw_group *group, lw_nsec deadline)
@@ -285,10 +294,8 @@ int lw_group_failure(const lw_group *group)
 size_t lw_group_running(const lw_group *group)
 {
     uint64_t word = lw_load_acq(&group->_word._value);
-    int64_t count = running(word);
 
-    /* While somebody waits one unit is away. */
-    return (size_t)(count + (*waiters_of((struct lw_group *)(uintptr_t)group) != NULL));
+    return (size_t)(running(word) + ((word & WAITED) != 0)); /* while somebody waits one unit is away */
 }
 
 /* ---- as a scope */
