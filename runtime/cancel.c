@@ -27,6 +27,15 @@ static uint64_t one_more(uint64_t ctl)
     return ctl;
 }
 
+/* All fresh ones count as delivered; the requests stay. */
+static void take_fresh(struct lw_record *record)
+{
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+
+    while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK))
+        continue;
+}
+
 /* The life of that generation is over. */
 static bool is_over(uint64_t ctl, uint32_t generation)
 {
@@ -57,15 +66,16 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
         ctl = lw_load_acq(&record->ctl);
         if (is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) == 0)
             return;
-        if (batch == NULL) {
-            if (lw_wait_end(record, wait, LW_CANCELLED))
-                return;
-        } else if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, LW_CANCELLED))) {
-            lw_wake_batch_add(batch, record);
-            return;
-        }
+        if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, LW_CANCELLED)))
+            break;
         /* It went from ARMED to WAITING, or ended: look again. */
     }
+    /* Delivered, so nothing is left to withdraw.  The task cannot run, nor end, before it is queued. */
+    take_fresh(record);
+    if (batch == NULL)
+        lw_make_ready(record, false);
+    else
+        lw_wake_batch_add(batch, record);
 }
 
 void lw_cancel_restore(struct lw_record *me)
