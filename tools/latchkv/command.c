@@ -35,7 +35,7 @@ void kv_commands_start(void)
     for (const struct kv_command *command = kv_commands; command->name != NULL; command++) {
         unsigned slot = slot_of(command->name, strlen(command->name));
 
-        while (slots[slot] != NULL)
+        while (slots[slot] != NULL && slots[slot] != command)
             slot = (slot + 1) % SLOTS;
         slots[slot] = command;
     }
@@ -204,15 +204,14 @@ static void run(struct kv_client *client)
     struct kv_store *store = &client->server->store;
     kv_shards shards = kv_command_shards(client->command, store, client->argv, client->argc);
 
-    if (shards != 0 && kv_store_lock(store, shards) < 0) {
+    if (kv_store_lock(store, shards) < 0) {
         client->closing = true; /* told to stop: the command did not happen */
         return;
     }
     client->locked = shards;
     client->command->run(client);
     client->locked = 0;
-    if (shards != 0)
-        kv_store_unlock(store, shards);
+    kv_store_unlock(store, shards);
     if (client->trash != NULL)
         kv_trash_empty(&client->trash);
 }

@@ -61,7 +61,7 @@ struct kv_command {
 
 extern const struct kv_command kv_commands[]; /* ends with a nameless one */
 
-/* Once, before the first request. */
+/* Before the first request. */
 void kv_commands_start(void);
 
 /* What a request names: a command, or its subcommand.  NULL: neither; *container: the command that

@@ -11,7 +11,7 @@ enum { BLOCK_COST = 16 }; /* what malloc spends beside the block: a header, and 
 static _Atomic(size_t) used;
 static _Atomic(size_t) peak;
 static _Atomic(long) countdown = -1;
-static atomic_bool fail_once;
+static atomic_bool fail_once, failed;
 
 static bool refused(void)
 {
@@ -23,6 +23,7 @@ static bool refused(void)
         atomic_store_explicit(&countdown, left - 1, memory_order_relaxed);
         return false;
     }
+    atomic_store_explicit(&failed, true, memory_order_relaxed);
     if (atomic_load_explicit(&fail_once, memory_order_relaxed))
         atomic_store_explicit(&countdown, -1, memory_order_relaxed);
     return true;
@@ -88,6 +89,12 @@ size_t kv_memory_peak(void)
 
 void kv_memory_fail(long after, bool once)
 {
+    atomic_store_explicit(&failed, false, memory_order_relaxed);
     atomic_store_explicit(&fail_once, once, memory_order_relaxed);
     atomic_store_explicit(&countdown, after, memory_order_relaxed);
+}
+
+bool kv_memory_failed(void)
+{
+    return atomic_load_explicit(&failed, memory_order_relaxed);
 }

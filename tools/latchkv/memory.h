@@ -26,8 +26,9 @@ void kv_free(void *block, size_t size);
 size_t kv_memory_used(void);
 size_t kv_memory_peak(void);
 
-/* For tests: let `countdown` more requests through, then fail one (once) or all that follow
- * (!once).  A negative countdown fails none. */
-void kv_memory_fail(long countdown, bool once);
+/* For tests: let `after` more requests through, then fail one (once) or all that follow (!once).  A
+ * negative number fails none.  And: has one failed since? */
+void kv_memory_fail(long after, bool once);
+bool kv_memory_failed(void);
 
 #endif

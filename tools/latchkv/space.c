@@ -285,8 +285,10 @@ static bool free_watch(struct kv_node *node, void *arg)
     return true;
 }
 
+/* The locks are their owners', who are gone: the table is empty. */
 void kv_space_fini(struct kv_space *space)
 {
     kv_space_free(&space->keys);
     kv_table_clear(&space->watches, free_watch, NULL);
+    kv_table_clear(&space->locks, NULL, NULL);
 }

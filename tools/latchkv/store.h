@@ -37,7 +37,7 @@ struct kv_store {
 int kv_store_init(struct kv_store *store, unsigned databases);
 void kv_store_fini(struct kv_store *store);
 
-/* Take the locks of these shards.  0, or -ECANCELED: none is held. */
+/* Take the locks of these shards, if any.  0, or -ECANCELED: none is held. */
 LW_MUST_CHECK int kv_store_lock(struct kv_store *store, kv_shards shards);
 
 /* The same for what must happen, cancelled or not. */

@@ -101,10 +101,8 @@ void kv_transaction_end(struct kv_client *client)
 {
     kv_shards shards = kv_transaction_watched(client);
 
-    if (shards != 0) {
-        kv_store_lock_always(&client->server->store, shards);
-        kv_transaction_unwatch(client);
-        kv_store_unlock(&client->server->store, shards);
-    }
+    kv_store_lock_always(&client->server->store, shards);
+    kv_transaction_unwatch(client);
+    kv_store_unlock(&client->server->store, shards);
     kv_transaction_forget(client);
 }

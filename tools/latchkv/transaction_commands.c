@@ -76,11 +76,9 @@ void kv_run_unwatch(struct kv_client *client)
 {
     kv_shards shards = kv_transaction_watched(client);
 
-    if (shards != 0) {
-        kv_store_lock_always(&client->server->store, shards);
-        kv_transaction_unwatch(client);
-        kv_store_unlock(&client->server->store, shards);
-    }
+    kv_store_lock_always(&client->server->store, shards);
+    kv_transaction_unwatch(client);
+    kv_store_unlock(&client->server->store, shards);
     kv_reply_ok(&client->reply);
 }
 
@@ -117,7 +115,7 @@ void kv_run_exec(struct kv_client *client)
     kv_shards shards = kv_transaction_watched(client);
     for (struct kv_queued *queued = transaction->first; queued != NULL; queued = queued->next)
         shards |= kv_command_shards(queued->command, store, queued->argv, queued->argc);
-    if (shards != 0 && kv_store_lock(store, shards) < 0) {
+    if (kv_store_lock(store, shards) < 0) {
         client->closing = true;
         return;
     }
@@ -129,7 +127,6 @@ void kv_run_exec(struct kv_client *client)
     else
         run_queue(client);
     client->locked = 0;
-    if (shards != 0)
-        kv_store_unlock(store, shards);
+    kv_store_unlock(store, shards);
     kv_transaction_forget(client);
 }
