@@ -2,7 +2,8 @@
 /* Sets of helper threads.  One per runtime serves lw_blocking() (blocking.c), one serves name
  * lookups.
  *
- * A set makes a thread when a job comes and none is idle, up to its bound; then jobs queue up.
+ * A set makes a thread when a job comes and none is idle, up to its bound; then jobs queue up.  (A
+ * thread that is coming may be taken by another job, so one is made for each that is queued.)
  * Idle threads are taken newest first and leave when nothing came for a while, so the coldest go.
  *
  *     job:   QUEUED -> STARTED -> ENDED     or REFUSED: nobody is going to run it
@@ -15,7 +16,7 @@
  * - A job in the queue has a waiter, and some thread that will look at the queue: threads > 0.
  * - job->waiter is set only while that task or guest is in the wait for this job (or has been ended
  *   from outside and has not yet been here again).  So a claim never hits another wait.
- * - threads = idle + working + those on their way between the two.  leaving: no longer in threads.
+ * - threads = idle + working + coming; leaving are no longer in threads.
  * - After the guard was dropped nobody touches a job that another may let go.
  *
  * Threads are joined by each other: who leaves joins the one that left before it, and fini the last
@@ -54,7 +55,7 @@ struct lw_helpers {
     uint64_t guard;
     struct lw_job *first, *last; /* the queue */
     struct helper *idle;
-    uint32_t max, threads, working, leaving;
+    uint32_t max, threads, working, coming, leaving, queued;
     uint32_t changed; /* futex of who waits for threads to leave */
     bool closing, let_go;
     bool has_left; /* left: to be joined */
@@ -80,33 +81,32 @@ static void queue_push(struct lw_helpers *set, struct lw_job *job)
     else
         set->first = job;
     set->last = job;
-}
-
-static struct lw_job *queue_pop(struct lw_helpers *set)
-{
-    struct lw_job *job = set->first;
-
-    if (job != NULL) {
-        set->first = job->next;
-        if (set->first == NULL)
-            set->last = NULL;
-    }
-    return job;
+    set->queued++;
 }
 
 static void queue_remove(struct lw_helpers *set, struct lw_job *job)
 {
     struct lw_job *before = NULL;
 
-    if (set->first == job) {
-        (void)queue_pop(set);
-        return;
-    }
-    for (before = set->first; before->next != job; before = before->next)
-        continue;
-    before->next = job->next;
+    if (set->first == job)
+        set->first = job->next;
+    else
+        for (before = set->first; before->next != job; before = before->next)
+            continue;
+    if (before != NULL)
+        before->next = job->next;
     if (set->last == job)
         set->last = before;
+    set->queued--;
+}
+
+static struct lw_job *queue_pop(struct lw_helpers *set)
+{
+    struct lw_job *job = set->first;
+
+    if (job != NULL)
+        queue_remove(set, job);
+    return job;
 }
 
 /* ---- a helper's life */
@@ -133,27 +133,16 @@ static struct lw_job *take_queued(struct lw_helpers *set, struct lw_record **wok
     return job;
 }
 
-/* Wait for a job to be handed over.  NULL: none came for a while, or the set closes; the guard is
- * held and the caller is to leave. */
+/* Sleep until a job is handed over.  NULL: none came for a while, or the set closes: leave. */
 static struct lw_job *idle_wait(struct lw_helpers *set, struct helper *me)
 {
     lw_nsec until = lw_sys.now() + LINGER;
     uint32_t word;
 
-    me->word = HELPER_WAITS;
-    me->job = NULL;
-    me->next = set->idle;
-    set->idle = me;
-    lw_guard_drop(&set->guard, GUARD);
-    while ((word = lw_load_rlx(&me->word)) == HELPER_WAITS && lw_sys.now() < until)
+    while (lw_load_rlx(&me->word) == HELPER_WAITS && lw_sys.now() < until)
         lw_sys.futex_wait(&me->word, HELPER_WAITS, until);
-
     lw_guard_take(&set->guard, GUARD);
     word = lw_load_rlx(&me->word);
-    if (word == HELPER_WORKS) {
-        lw_guard_drop(&set->guard, GUARD);
-        return me->job;
-    }
     if (word == HELPER_WAITS) { /* nobody took us out */
         struct helper **link = &set->idle;
 
@@ -163,56 +152,67 @@ static struct lw_job *idle_wait(struct lw_helpers *set, struct helper *me)
         set->threads--;
         set->leaving++;
     }
-    return NULL;
+    lw_guard_drop(&set->guard, GUARD);
+    return word == HELPER_WORKS ? me->job : NULL;
 }
 
-/* The next job; NULL: leave, with the guard held, counted in leaving. */
-static struct lw_job *next_job(struct lw_helpers *set, struct helper *me)
+/* With the guard held: the next job; NULL: leave.  `ended` waits for the job before, and is woken
+ * when this helper is to be had again: so who calls time after time keeps to one helper. */
+static struct lw_job *next_job(struct lw_helpers *set, struct helper *me, struct lw_record *ended)
 {
-    struct lw_record *woken = NULL;
-    struct lw_job *job;
+    struct lw_record *begun = NULL;
+    struct lw_job *job = take_queued(set, &begun);
+    bool leaves = job == NULL && set->closing;
 
-    lw_guard_take(&set->guard, GUARD);
-    job = take_queued(set, &woken);
-    if (job != NULL) {
-        lw_guard_drop(&set->guard, GUARD);
-        if (woken != NULL)
-            lw_wake(woken, LW_GRANTED, LW_WAKE_TAIL);
-        return job;
+    if (leaves) {
+        set->threads--;
+        set->leaving++;
+    } else if (job == NULL) {
+        me->word = HELPER_WAITS;
+        me->job = NULL;
+        me->next = set->idle;
+        set->idle = me;
     }
-    if (!set->closing)
-        return idle_wait(set, me);
-    set->threads--;
-    set->leaving++;
-    return NULL;
+    lw_guard_drop(&set->guard, GUARD);
+    if (ended != NULL)
+        lw_wake(ended, LW_GRANTED, LW_WAKE_TAIL);
+    if (begun != NULL)
+        lw_wake(begun, LW_GRANTED, LW_WAKE_TAIL);
+    return job != NULL || leaves ? job : idle_wait(set, me);
 }
 
-static void run_job(struct lw_helpers *set, struct lw_job *job)
+/* Returns with the guard held who is to be woken, or NULL. */
+static struct lw_record *run_job(struct lw_helpers *set, struct lw_job *job)
 {
     struct lw_record *waiter;
-    bool abandoned;
 
     job->work(job);
     lw_guard_take(&set->guard, GUARD);
-    set->working--;
-    abandoned = job->state == LW_JOB_ABANDONED;
-    job->state = LW_JOB_ENDED;
-    waiter = abandoned ? NULL : job->waiter;
-    if (waiter != NULL && !lw_wake_claim(waiter))
-        waiter = NULL; /* ended otherwise: it comes here by itself (or its runtime is gone) */
-    lw_guard_drop(&set->guard, GUARD);
-    if (waiter != NULL)
-        lw_wake(waiter, LW_GRANTED, LW_WAKE_TAIL);
-    if (abandoned)
+    if (job->state == LW_JOB_ABANDONED) {
+        lw_guard_drop(&set->guard, GUARD);
         job->drop(job);
+        lw_guard_take(&set->guard, GUARD);
+        set->working--;
+        return NULL;
+    }
+    set->working--;
+    job->state = LW_JOB_ENDED;
+    waiter = job->waiter;
+    if (waiter != NULL && !lw_wake_claim(waiter))
+        waiter = NULL; /* ended otherwise: it comes here by itself, or its runtime is gone */
+    return waiter;
 }
 
-/* With the guard held: the end of a helper.  It joins who left before it; not if it was let go. */
+/* The end of a helper.  It joins who left before it; not if it was let go. */
 static void leave(struct lw_helpers *set)
 {
-    bool let_go = set->let_go, join = set->has_left && !let_go, last;
-    pthread_t before = set->left;
+    bool let_go, join, last;
+    pthread_t before;
 
+    lw_guard_take(&set->guard, GUARD);
+    let_go = set->let_go;
+    join = set->has_left && !let_go;
+    before = set->left;
     set->leaving--;
     last = let_go && set->threads + set->leaving == 0;
     if (let_go) {
@@ -236,11 +236,14 @@ static void *helper_main(void *arg)
 {
     struct lw_helpers *set = arg;
     struct helper me = {0};
+    struct lw_record *ended = NULL;
     struct lw_job *job;
 
     (void)pthread_setname_np(pthread_self(), "lw-helper");
-    while ((job = next_job(set, &me)) != NULL)
-        run_job(set, job);
+    lw_guard_take(&set->guard, GUARD);
+    set->coming--;
+    while ((job = next_job(set, &me, ended)) != NULL)
+        ended = run_job(set, job);
     leave(set);
     return NULL;
 }
@@ -259,24 +262,30 @@ static void refuse_queued(struct lw_helpers *set, struct lw_wake_batch *batch)
     }
 }
 
-/* Make one more thread if there is no idle one and may be more. */
-static void make_helper(struct lw_helpers *set)
+/* Make one more thread.  With the guard held, and not held meanwhile.  False: there is none to be
+ * had.  Then what is queued waits for those there are, or is refused when there are none. */
+static bool make_helper(struct lw_helpers *set)
 {
     struct lw_wake_batch refused = {0};
     pthread_t thread;
-    bool make;
+    bool made;
 
-    lw_guard_take(&set->guard, GUARD);
-    make = set->idle == NULL && set->threads < set->max;
-    set->threads += make;
+    set->threads++;
+    set->coming++;
     lw_guard_drop(&set->guard, GUARD);
-    if (!make || lw_sys.thread_create(&thread, NULL, helper_main, set) == 0)
-        return;
+    made = lw_sys.thread_create(&thread, NULL, helper_main, set) == 0;
     lw_guard_take(&set->guard, GUARD);
+    if (made)
+        return true;
+    set->coming--;
     if (--set->threads == 0)
-        refuse_queued(set, &refused); /* they had relied on ours */
-    lw_guard_drop(&set->guard, GUARD);
-    lw_wake_batch_run(&refused, LW_GRANTED);
+        refuse_queued(set, &refused);
+    if (refused.first != NULL) {
+        lw_guard_drop(&set->guard, GUARD);
+        lw_wake_batch_run(&refused, LW_GRANTED);
+        lw_guard_take(&set->guard, GUARD);
+    }
+    return false;
 }
 
 int lw_helpers_submit(struct lw_helpers *set, struct lw_job *job, struct lw_record *me,
@@ -284,8 +293,10 @@ int lw_helpers_submit(struct lw_helpers *set, struct lw_job *job, struct lw_reco
 {
     struct helper *helper;
 
-    make_helper(set);
     lw_guard_take(&set->guard, GUARD);
+    while (set->idle == NULL && set->threads < set->max && set->coming <= set->queued)
+        if (!make_helper(set))
+            break;
     helper = set->idle;
     *started = helper != NULL;
     if (helper == NULL && set->threads == 0) {
