@@ -47,6 +47,8 @@ static bool grow(struct kv_reply *reply, size_t more)
         reply->broken = true;
         return false;
     }
+    if (reply->limit != 0 && capacity > reply->limit)
+        capacity = reply->limit;
     if (capacity < wanted)
         capacity = wanted;
     char *data = kv_resize(reply->data, reply->capacity, capacity);
