@@ -54,8 +54,8 @@ static int attach(void)
         lw_sys.free(thread);
         return -ENOMEM;
     }
-    record->fn = NULL;
-    record->site = 0;
+    lw_store_rlx(&record->fn, NULL);
+    lw_store_rlx(&record->site, 0);
     lw_store_rlx(&record->peer, LW_PEER_DETACHED);
     lw_store_rlx(&record->place, LW_PLACE_GUEST);
     lw_store_rel(&record->ctl, lw_load_rlx(&record->ctl) | LW_LIVE);

@@ -68,7 +68,7 @@ void lw_dump_record(int fd, struct lw_record *record)
     int size;
 
     describe_state(state, sizeof state, record, cold);
-    name_site(site, sizeof site, record->site);
+    name_site(site, sizeof site, lw_load_rlx(&record->site));
     size = snprintf(line, sizeof line, "task %u%s%s%s: %s; spawned at %s\n", lw_record_slot(record),
                     name != NULL ? " '" : "", name != NULL ? name : "", name != NULL ? "'" : "",
                     state, site);

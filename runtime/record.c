@@ -158,7 +158,7 @@ struct lw_record *lw_record_take_slow(struct lw_record_cache *cache)
 
 static void put_batch(struct lw_record *chain, uint32_t count)
 {
-    chain->site = count;
+    lw_store_rlx(&chain->site, count);
     lw_guard_take(&depot.guard, 1);
     chain->arg = depot.batches;
     depot.batches = chain;
@@ -246,8 +246,8 @@ size_t lw_record_trim(void)
                 continue;
             record->next = kept;
             kept = record;
-            if (++kept_count == LW_RECORD_BATCH || next_batch == NULL) {
-                kept->site = kept_count;
+            if (++kept_count == LW_RECORD_BATCH) {
+                lw_store_rlx(&kept->site, kept_count);
                 kept->arg = depot.batches;
                 depot.batches = kept;
                 kept = NULL;
@@ -256,7 +256,7 @@ size_t lw_record_trim(void)
         }
     }
     if (kept != NULL) {
-        kept->site = kept_count;
+        lw_store_rlx(&kept->site, kept_count);
         kept->arg = depot.batches;
         depot.batches = kept;
     }

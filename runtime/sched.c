@@ -240,7 +240,7 @@ LW_INLINE struct lw_record *take_next(struct lw_worker *worker)
 /* Each 16th dispatch: look outside. */
 static LW_NOINLINE void look_outside(struct lw_worker *worker)
 {
-    if (worker->wheel.count != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
+    if (lw_load_rlx(&worker->wheel.count) != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
         lw_load_rlx(&worker->attend))
         lw_attend(worker);
     (void)pull_injected(worker);

@@ -131,10 +131,10 @@ static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **run
 LW_INLINE void fill(struct lw_record *record, uint64_t ctl, lw_fn *fn, void *arg, uint64_t place,
                     const void *site, uint16_t epoch)
 {
-    record->sp = NULL;
-    record->fn = fn;
+    lw_store_rlx(&record->sp, NULL); /* relaxed: what others may look at while it changes hands */
+    lw_store_rlx(&record->fn, fn);
     record->arg = arg;
-    record->site = ((uintptr_t)site & SITE_MASK) | (uint64_t)epoch << 48;
+    lw_store_rlx(&record->site, ((uintptr_t)site & SITE_MASK) | (uint64_t)epoch << 48);
     lw_store_rlx(&record->place, place);
     lw_store_rel(&record->ctl, ctl | LW_LIVE);
 }
@@ -298,7 +298,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
         lw_record_give(&worker->records, record);
         lw_group_child_left(group); /* the last touch of the group */
     } else {
-        record->status = status;
+        lw_store_rlx(&record->status, status);
         peer = lw_swap_acq_rel(&record->peer, LW_PEER_DONE); /* [J1] */
         if ((peer & LW_PEER_TAG) == LW_PEER_DETACHED)
             lw_record_give(&worker->records, record);
@@ -314,7 +314,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
 LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
 {
     uint32_t generation = LW_CTL_GENERATION(ctl);
-    int value = (int)record->status;
+    int value = (int)lw_load_rlx(&record->status); /* another may be reaping it */
 
     while (lw_unlikely(!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
         if (LW_CTL_GENERATION(ctl) != generation)

@@ -80,7 +80,7 @@ static void take_out(struct lw_wheel *wheel, struct lw_cold *cold)
         cold->timer_next->timer_prev = cold->timer_prev;
     cold->timer_next = NULL;
     cold->timer_prev = NULL;
-    wheel->count--;
+    lw_store_rlx(&wheel->count, wheel->count - 1);
 }
 
 static int64_t tick_of(int64_t when)
@@ -96,7 +96,7 @@ static void insert(struct lw_wheel *wheel, struct lw_cold *cold, int64_t when, i
     if (tick < earliest)
         tick = earliest;
     lw_store_rlx(&cold->timer_when, when);
-    wheel->count++;
+    lw_store_rlx(&wheel->count, wheel->count + 1);
     if (tick << LW_TICK_SHIFT < wheel->next_due)
         lw_store_rlx(&wheel->next_due, tick << LW_TICK_SHIFT);
 
@@ -172,7 +172,7 @@ static void spread(struct lw_wheel *wheel, struct lw_cold *list)
 
         if (next != NULL)
             __builtin_prefetch(next->timer_next);
-        wheel->count--;
+        lw_store_rlx(&wheel->count, wheel->count - 1);
         insert(wheel, list, list->timer_when, wheel->tick);
         list = next;
     }

@@ -19,7 +19,7 @@ struct lw_wheel {
         guard; /* bit 0: spin guard over all that follows and over the timer line of its records */
     int64_t next_due;    /* atomic: no node is due earlier; LW_TIMER_NONE: none is linked */
     int64_t tick;        /* every node due in an earlier tick was taken out */
-    uint64_t count;
+    uint64_t count;      /* atomic: how many are linked */
     uint64_t used[LW_WHEEL_LEVELS][LW_WHEEL_SLOTS / 64]; /* which slots are not empty */
     struct lw_cold *slots[LW_WHEEL_LEVELS][LW_WHEEL_SLOTS];
     struct lw_cold *far; /* beyond the last level */

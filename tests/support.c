@@ -32,7 +32,7 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
-static bool is_slow(void)
+bool is_slow(void)
 {
 #ifdef SANITIZED
     return true;
