@@ -185,32 +185,40 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
     }
 }
 
-/* A thread's first use, a budget that is spent, or a mutex that is not free. */
+/* What the fast paths need of the caller, once per switch: found there with two loads, since what
+ * lies between two locked operations is not overlapped with them. */
+static void note_owner(struct lw_record *me)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    thread->owner = owner_word(me);
+    thread->cold = lw_record_cold(me);
+}
+
+/* The first acquire since the task was switched to, or a budget that is spent. */
 static LW_NOINLINE int acquire_entering(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_record *me;
     int err = lw_wait_enter(&me, deadline);
 
-    return err < 0 ? err : acquire_slow(lock, me, deadline, site);
+    if (err < 0)
+        return err;
+    note_owner(me);
+    return acquire_slow(lock, me, deadline, site);
 }
 
 /* All calls are in tail position, so that the fast path saves no register. */
 LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_thread *thread = lw_thread_self();
-    uint64_t free = 0, mine;
-    struct lw_record *me;
-    struct lw_cold *cold;
+    uint64_t free = 0;
 
-    if (lw_unlikely(thread == NULL || thread->current == NULL || thread->budget <= 1))
+    if (lw_unlikely(thread == NULL || thread->owner == 0 || thread->budget <= 1))
         return acquire_entering(lock, deadline, site);
     thread->budget--;
-    me = thread->current;
-    cold = lw_record_cold(me);
-    mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
-    if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, mine))) /* [L1] */
-        return acquire_slow(lock, me, deadline, site);
-    return lw_hold_push(cold, lock, site);
+    if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, thread->owner))) /* [L1] */
+        return acquire_slow(lock, thread->current, deadline, site);
+    return lw_hold_push(thread->cold, lock, site);
 }
 
 /* Give a mutex away whose GUARD and whose owner's leave the caller has. */
@@ -250,19 +258,29 @@ static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold, bool po
     return 0;
 }
 
-LW_INLINE int release(lw_lock *lock, struct lw_record *me)
+/* The first release since the task was switched to, or none of ours. */
+static LW_NOINLINE int release_entering(lw_lock *lock)
 {
-    struct lw_cold *cold;
+    struct lw_record *me = lw_current();
+
+    if (me == NULL)
+        return -EPERM;
+    note_owner(me);
+    return release_slow(lock, lw_record_cold(me), false);
+}
+
+LW_INLINE int release(lw_lock *lock)
+{
+    struct lw_thread *thread = lw_thread_self();
     uint64_t mine;
     bool popped;
 
-    if (lw_unlikely(me == NULL))
-        return -EPERM;
-    cold = lw_record_cold(me);
-    mine = owner_word(me);
-    popped = lw_hold_pop(cold, lock);
+    if (lw_unlikely(thread == NULL || thread->owner == 0))
+        return release_entering(lock);
+    mine = thread->owner;
+    popped = lw_hold_pop(thread->cold, lock);
     if (lw_unlikely(!popped || !lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
-        return release_slow(lock, cold, popped);
+        return release_slow(lock, thread->cold, popped);
     return 0;
 }
 
@@ -273,7 +291,7 @@ int lw_mutex_acquire(lw_mutex *mutex, lw_nsec deadline)
 
 int lw_mutex_release(lw_mutex *mutex)
 {
-    return release(&mutex->lock, lw_current());
+    return release(&mutex->lock);
 }
 
 int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
@@ -283,7 +301,7 @@ int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 
 int lw_mutex_release_of(lw_lock *lock, struct lw_record *me)
 {
-    return release(lock, me);
+    return release_slow(lock, lw_record_cold(me), false);
 }
 
 void lw_mutex_mark(lw_lock *lock, uint64_t flag)
@@ -313,7 +331,7 @@ static int kind_acquire(lw_lock *lock, lw_nsec deadline)
 
 static int kind_release(lw_lock *lock)
 {
-    return release(lock, lw_current());
+    return release(lock);
 }
 
 static bool kind_locked(const lw_lock *lock)

@@ -62,8 +62,7 @@ static int attach(void)
     cold = lw_record_cold(record);
     lw_store_rlx(&cold->id, lw_record_id(record));
     lw_store_rlx(&cold->shields, 0);
-    thread->current = record;
-    thread->budget = LW_BUDGET;
+    lw_thread_run(thread, record);
     thread->tid = (int)syscall(SYS_gettid);
     if (pthread_setspecific(key, thread) != 0) {
         lw_guest_record_give(record);

@@ -413,8 +413,7 @@ static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to
     }
     if (lw_unlikely(to == from))
         return; /* or on the idle stack already */
-    thread->current = to;
-    thread->budget = LW_BUDGET;
+    lw_thread_run(thread, to);
     lw_fiber_leave(thread, to, &fake);
     if (lw_unlikely((sp & FRESH) != 0)) {
         lw_errno_put(lw_errno_offset, 0);
@@ -497,12 +496,11 @@ void lw_task_main(void)
         to = lw_pick(worker);
         if (to != NULL && never_ran(to) && lw_record_class(to) == class) {
             settle(to, head);
-            thread->current = to;
-            thread->budget = LW_BUDGET;
+            lw_thread_run(thread, to);
             lw_errno_put(lw_errno_offset, 0);
             continue;
         }
-        thread->current = NULL;
+        lw_thread_run(thread, NULL);
         lw_stack_give(&worker->stacks, class, head); /* still under our feet: see lw_stack_give() */
         if (to != NULL && never_ran(to)) {
             put_back(worker, to); /* of another class: from the idle stack */
@@ -513,8 +511,7 @@ void lw_task_main(void)
             to = NULL;
             sp = (uintptr_t)thread->idle_sp;
         }
-        thread->current = to;
-        thread->budget = LW_BUDGET;
+        lw_thread_run(thread, to);
         lw_fiber_leave(thread, to, NULL);
         lw_leave_to((void *)sp);
     }

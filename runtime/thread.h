@@ -18,6 +18,8 @@ struct lw_thread {
         current;
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
+    uint64_t owner;            /* lock word of `current` as an owner; 0: not asked for since it was switched to */
+    struct lw_cold *cold;      /* of `current`, once owner is set */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
     void *idle_fiber;          /* sanitizers: the context of the idle stack */
     const void *idle_bottom;
@@ -31,6 +33,14 @@ struct lw_thread {
 extern uint32_t lw_coarse_ms;
 
 extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at load time */
+
+/* Another task runs now; NULL: the idle stack. */
+LW_INLINE void lw_thread_run(struct lw_thread *thread, struct lw_record *record)
+{
+    thread->current = record;
+    thread->owner = 0;
+    thread->budget = LW_BUDGET;
+}
 
 /* The record of the caller.  NULL: a plain thread that has none yet. */
 LW_INLINE struct lw_record *lw_current(void)
