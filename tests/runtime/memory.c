@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Laws of memory: a burst of spawns costs records, not stacks; what was used at a peak goes back; a
+ * steady state allocates nothing; memory that is refused makes the spawn say so, and nothing is lost. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "runtime/atomic.h"
+#include "runtime/record.h"
+#include "runtime/stack.h"
+#include "tests/support.h"
+
+static void init(void)
+{
+    watchdog();
+    sys_watch();
+}
+
+TestSuite(memory, .init = init);
+
+static uint32_t count, word;
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    (void)lw_add_acq_rel(&count, 1);
+    return 0;
+}
+
+static int park(void *arg)
+{
+    (void)arg;
+    (void)lw_add_acq_rel(&count, 1);
+    return lw_futex_wait(&word, 0, LW_FOREVER);
+}
+
+/* ---- what it costs */
+
+static int burst(void *arg)
+{
+    long tasks = rounds(100000);
+    lw_task *handles = calloc((size_t)tasks, sizeof *handles);
+    size_t before, carved, idle, after;
+
+    (void)arg;
+    for (long i = 0; i < tasks; i++)
+        handles[i].id = 1; /* touched before it is measured */
+    before = resident_bytes();
+    for (long i = 0; i < tasks; i++)
+        cr_assert_eq(lw_spawn(&handles[i], nothing, NULL, NULL), 0);
+    after = resident_bytes();
+    lw_stack_counts(&carved, &idle);
+    cr_assert_lt(carved, 1000, "stacks before they run: %zu", carved);
+    cr_assert(is_slow() || after - before < (size_t)tasks * 200, "%zu bytes for each", (after - before) / (size_t)tasks);
+    for (long i = 0; i < tasks; i++)
+        cr_assert_eq(lw_join(handles[i], NULL, LW_FOREVER), 0);
+    lw_stack_counts(&carved, &idle);
+    cr_assert_lt(carved, 1000, "stacks once they ran: %zu", carved);
+    free(handles);
+    return 0;
+}
+
+Test(memory, burst_of_spawns_costs_records_not_stacks)
+{
+    run_with(1, burst, NULL);
+}
+
+static int park_and_leave(long tasks)
+{
+    lw_group group = {0};
+
+    count = 0;
+    for (long i = 0; i < tasks; i++)
+        cr_assert_eq(lw_group_spawn(&group, park, NULL, NULL), 0);
+    AWAIT((long)lw_load_acq(&count) == tasks);
+    lw_group_cancel(&group);
+    return lw_group_wait(&group, LW_FOREVER);
+}
+
+static int peak(void *arg)
+{
+    long tasks = rounds(40000);
+    size_t before, used;
+
+    (void)arg;
+    cr_assert_eq(park_and_leave(64), 0);
+    before = resident_bytes();
+    cr_assert_eq(park_and_leave(tasks), 0);
+    used = resident_bytes() - before;
+    cr_assert(is_slow() || used > (size_t)tasks * 2000, "they did not use what is to be given back");
+    lw_trim();
+    cr_assert(is_slow() || resident_bytes() - before < used / 8, "%zu KiB of %zu are left",
+              (resident_bytes() - before) / 1024, used / 1024);
+    cr_assert_eq(park_and_leave(tasks), 0, "and again");
+    return 0;
+}
+
+Test(memory, goes_back_after_a_peak)
+{
+    run_with(1, peak, NULL);
+}
+
+/* All that tasks do, over and over; from the tenth lap on it is warm.  Which of two workers has how many
+ * stacks varies, so that with two (arg) a few more may be made ready for use. */
+static int steady(void *arg)
+{
+    static const enum sys_call kinds[] = {SYS_CALLOC, SYS_MMAP, SYS_MPROTECT, SYS_MADVISE};
+    const int some = arg == NULL ? 4 : 3;
+    long before[4] = {0};
+
+    for (int lap = 0; lap < 30; lap++) {
+        lw_task tasks[200];
+        lw_group group = {0};
+
+        if (lap == 10)
+            for (int k = 0; k < some; k++)
+                before[k] = sys_calls(kinds[k]);
+        count = 0;
+        for (int i = 0; i < 200; i++) {
+            cr_assert_eq(lw_spawn(&tasks[i], i % 3 != 0 ? nothing : park, NULL, NULL), 0);
+            cr_assert_eq(lw_spawn(NULL, nothing, NULL, NULL), 0);
+            cr_assert_eq(lw_group_spawn(&group, nothing, NULL, NULL), 0);
+        }
+        AWAIT(lw_load_acq(&count) == 600);
+        AWAIT(lw_futex_wake(&word, LW_ALL) == 0 && lw_join(tasks[0], NULL, lw_in(LW_MS)) == 0);
+        for (int i = 1; i < 200; i++)
+            while (lw_join(tasks[i], NULL, lw_in(LW_MS)) < 0)
+                (void)lw_futex_wake(&word, LW_ALL);
+        cr_assert_eq(lw_group_end(&group, 0), 0);
+    }
+    for (int k = 0; k < some; k++)
+        cr_assert_eq(sys_calls(kinds[k]), before[k], "call %d: %ld times", kinds[k], sys_calls(kinds[k]) - before[k]);
+    return 0;
+}
+
+Test(memory, steady_state_allocates_nothing)
+{
+    run_with(1, steady, NULL);
+    run_with(2, steady, &word);
+}
+
+/* ---- when it is refused */
+
+static struct {
+    enum sys_call call;
+    long nth;
+    bool for_good;
+} refusal;
+
+/* Spawn and park until something was refused or enough live; then all must end, and new ones work. */
+static int spawn_under_refusal(void *arg)
+{
+    enum { MOST = 9000 };
+    static lw_task tasks[MOST];
+    long live = 0, refused = 0;
+    int status;
+
+    (void)arg;
+    count = 0;
+    word = 0;
+    sys_fail(refusal.call, refusal.nth, refusal.for_good);
+    for (long i = 0; i < MOST; i++) {
+        int err = lw_spawn(&tasks[live], park, NULL, NULL);
+
+        cr_assert(err == 0 || err == -ENOMEM, "a spawn returned %d", err);
+        if (err == 0)
+            live++;
+        else
+            refused++;
+        if (i % 100 == 99)
+            lw_yield();
+    }
+    sys_fail(refusal.call, 0, false);
+    AWAIT((long)lw_load_acq(&count) == live); /* once memory is there again, all who were spawned run */
+    AWAIT(lw_futex_wake(&word, LW_ALL) == 0);
+    for (long i = 0; i < live; i++) {
+        while (lw_join(tasks[i], &status, lw_in(LW_MS)) < 0)
+            (void)lw_futex_wake(&word, LW_ALL);
+        cr_assert_eq(status, 0);
+    }
+    cr_assert_eq((long)lw_load_acq(&count), live, "what was refused ran");
+    for (int i = 0; i < 100; i++) {
+        cr_assert_eq(lw_spawn(&tasks[0], nothing, NULL, NULL), 0);
+        cr_assert_eq(lw_join(tasks[0], NULL, LW_FOREVER), 0);
+    }
+    return refusal.for_good && refusal.call != SYS_MADVISE && refusal.call != SYS_CALLOC && refused == 0 ? -EIO : 0;
+}
+
+/* Each call of a kind by itself, then all from the n-th on. */
+static const enum sys_call sweep_calls[] = {SYS_MMAP, SYS_MPROTECT, SYS_MADVISE, SYS_CALLOC};
+
+static void sweep(enum sys_call call, bool for_good)
+{
+    refusal.call = call;
+    refusal.for_good = for_good;
+    for (refusal.nth = 1; refusal.nth <= 6; refusal.nth++) {
+        lw_options options = {.workers = 1 + (unsigned)refusal.nth % 2};
+        int status = lw_run(&options, spawn_under_refusal, NULL);
+
+        lw_trim();
+        cr_assert(status == 0 || (status == -EIO && refusal.nth > 1), "call %d, the %ld.: %d", call, refusal.nth, status);
+    }
+}
+
+Test(memory, spawn_survives_each_refusal)
+{
+    for (size_t i = 0; i < sizeof sweep_calls / sizeof *sweep_calls; i++)
+        sweep(sweep_calls[i], false);
+}
+
+Test(memory, spawn_survives_lasting_refusal_of_mappings)
+{
+    sweep(SYS_MMAP, true);
+}
+
+Test(memory, spawn_survives_lasting_refusal_of_protection)
+{
+    sweep(SYS_MPROTECT, true);
+}
+
+Test(memory, spawn_survives_lasting_refusal_of_advice_and_blocks)
+{
+    sweep(SYS_MADVISE, true);
+    sweep(SYS_CALLOC, true);
+}
