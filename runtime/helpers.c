@@ -20,8 +20,7 @@
  * - After the guard was dropped nobody touches a job that another may let go.
  *
  * Threads are joined by each other: who leaves joins the one that left before it, and fini the last
- * one.  A helper whose task was given up with its runtime is let go; the last of those frees the
- * set.
+ * one.
  *
  * No ordering of its own: jobs and what they carry pass under the guard, or through lw_wake(). */
 #include "runtime/helpers.h"
@@ -57,7 +56,7 @@ struct lw_helpers {
     struct helper *idle;
     uint32_t max, threads, working, coming, leaving, queued;
     uint32_t changed; /* futex of who waits for threads to leave */
-    bool closing, let_go;
+    bool closing;
     bool has_left; /* left: to be joined */
     pthread_t left;
 };
@@ -199,35 +198,25 @@ static struct lw_record *run_job(struct lw_helpers *set, struct lw_job *job)
     job->state = LW_JOB_ENDED;
     waiter = job->waiter;
     if (waiter != NULL && !lw_wake_claim(waiter))
-        waiter = NULL; /* ended otherwise: it comes here by itself, or its runtime is gone */
+        waiter = NULL; /* ended otherwise: it comes here by itself */
     return waiter;
 }
 
-/* The end of a helper.  It joins who left before it; not if it was let go. */
+/* The end of a helper, which joins who left before it. */
 static void leave(struct lw_helpers *set)
 {
-    bool let_go, join, last;
     pthread_t before;
+    bool join;
 
     lw_guard_take(&set->guard, GUARD);
-    let_go = set->let_go;
-    join = set->has_left && !let_go;
+    join = set->has_left;
     before = set->left;
+    set->has_left = true;
+    set->left = pthread_self();
     set->leaving--;
-    last = let_go && set->threads + set->leaving == 0;
-    if (let_go) {
-        (void)pthread_detach(pthread_self());
-    } else {
-        set->has_left = true;
-        set->left = pthread_self();
-    }
     (void)lw_add_rlx(&set->changed, 1);
     lw_guard_drop(&set->guard, GUARD);
-    /* From here on fini may free the set; a wake of what is no futex any more does no harm. */
-    if (last)
-        lw_sys.free(set);
-    else
-        lw_sys.futex_wake(&set->changed, INT32_MAX);
+    lw_sys.futex_wake(&set->changed, INT32_MAX); /* fini joins us before it frees the set */
     if (join)
         (void)lw_sys.thread_join(before, NULL);
 }
@@ -353,18 +342,18 @@ void lw_helpers_await(struct lw_helpers *set, struct lw_job *job, struct lw_reco
         (void)lw_wait_finish_shielded(me);
 }
 
-/* Let idle threads go and wait until they have; of a set that closes, all but those that work. */
+/* Let idle threads go and wait until they have; of a set that closes, all. */
 static void retire(struct lw_helpers *set)
 {
-    bool join, done;
     pthread_t left;
+    bool join;
 
     lw_guard_take(&set->guard, GUARD);
     for (;;) {
         struct helper *helper = set->idle;
-        uint32_t seen = set->changed;
+        uint32_t seen = lw_load_rlx(&set->changed);
 
-        if (helper == NULL && set->leaving == 0 && (!set->closing || set->threads == set->working))
+        if (helper == NULL && set->leaving == 0 && (!set->closing || set->threads == 0))
             break;
         if (helper != NULL) {
             set->idle = helper->next;
@@ -382,13 +371,9 @@ static void retire(struct lw_helpers *set)
     join = set->has_left;
     left = set->left;
     set->has_left = false;
-    done = set->closing && set->working == 0;
-    set->let_go = set->closing;
     lw_guard_drop(&set->guard, GUARD);
     if (join)
         (void)lw_sys.thread_join(left, NULL);
-    if (done)
-        lw_sys.free(set);
 }
 
 int lw_helpers_init(struct lw_runtime *runtime)
@@ -414,6 +399,7 @@ void lw_helpers_fini(struct lw_runtime *runtime)
     set->closing = true;
     lw_guard_drop(&set->guard, GUARD);
     retire(set);
+    lw_sys.free(set);
     if (lw_sub_acq_rel(&runtimes, 1) == 1) {
         retire(&lookups); /* those that hang in a lookup own what they work on, and stay */
         lw_courier_retire();

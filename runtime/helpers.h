@@ -39,9 +39,8 @@ enum lw_job_state { LW_JOB_QUEUED, LW_JOB_STARTED, LW_JOB_ENDED, LW_JOB_REFUSED,
  * Anyone.  May switch task.  Cancellation point.  LW_NOW: -ETIMEDOUT. */
 int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site);
 
-/* The runtime's own set, sized by helpers_max: -ENOMEM.  fini, when no task of the runtime is left:
- * idle helpers are joined; one that is still in a function (its task was given up as a survivor) is
- * let go and cleans up after itself.  Blocks the thread for as long as threads take to end. */
+/* The runtime's own set, sized by helpers_max: -ENOMEM.  fini, when no task of the runtime is left, so
+ * that no helper works any more: blocks the thread for as long as threads take to end. */
 int lw_helpers_init(struct lw_runtime *runtime);
 void lw_helpers_fini(struct lw_runtime *runtime);
 

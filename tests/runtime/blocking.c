@@ -266,17 +266,20 @@ static int check_deadline(void *arg)
 {
     struct gate gate;
     struct caller started, queued, late;
+    lw_nsec after;
 
     (void)arg;
     gate_init(&gate);
-    start(&started, &gate, 3 * LW_MS);
+    start(&started, &gate, 300 * LW_MS);
     await(&gate.entered, 1);
+    after = lw_in(300 * LW_MS);
     start(&queued, &gate, 5 * LW_MS);
     start(&late, &gate, -LW_MS);
     finish(&queued); /* by its deadline, since the one helper is taken */
     finish(&late);
     cr_assert_eq(queued.err, -ETIMEDOUT);
     cr_assert_eq(late.err, -ETIMEDOUT);
+    cr_assert_eq(lw_sleep(after), 0);
     (void)sem_post(&gate.open);
     finish(&started);
     cr_assert_eq(started.err, 0, "a deadline ended a call that had started: %d", started.err);

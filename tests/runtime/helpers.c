@@ -9,8 +9,6 @@
 #include <stdlib.h>
 
 #include "runtime/os/os.h"
-#include "runtime/wait.h"
-#include "runtime/worker.h"
 #include "tests/support.h"
 
 TestSuite(helpers, .init = watchdog);
@@ -195,40 +193,6 @@ Test(helpers, hung_job_does_not_hold_up_the_end_of_its_runtime)
     await(&dropped, 1);
     lw_store_rel(&dropped, 0);
     run_with(2, check_answer, NULL);
-    assert_no_leaks();
-}
-
-/* A set whose runtime ends around a function that does not: its helper is let go, and cleans up. */
-static struct lw_runtime around;
-
-static void *wait_for_errand(void *arg)
-{
-    struct errand errand = {.job = {.work = work}, .hangs = true};
-    struct lw_helpers *set = arg;
-    struct lw_record *me;
-    bool started = false;
-
-    cr_assert_eq(lw_wait_enter(&me, LW_FOREVER), 0);
-    cr_assert_eq(lw_helpers_submit(set, &errand.job, me, LW_FOREVER, NULL, &started), 0);
-    if (started)
-        (void)lw_wait_finish_shielded(me);
-    else if (lw_wait_finish(me) == LW_GRANTED)
-        lw_helpers_await(set, &errand.job, me, NULL);
-    cr_assert_eq(errand.answer, 42);
-    return NULL;
-}
-
-Test(helpers, let_go_by_their_runtime_clean_up_after_themselves)
-{
-    pthread_t thread;
-
-    cr_assert_eq(sem_init(&way, 0, 0), 0);
-    cr_assert_eq(lw_helpers_init(&around), 0);
-    cr_assert_eq(pthread_create(&thread, NULL, wait_for_errand, around.helpers), 0);
-    await(&worked, 1);
-    (void)lw_helpers_fini(&around); /* does not wait for it */
-    (void)sem_post(&way);
-    (void)pthread_join(thread, NULL);
     assert_no_leaks();
 }
 
