@@ -100,6 +100,7 @@ void lw_make_ready(struct lw_record *record, bool next)
         /* The slot is ours to fill; only when it is full may a thief be emptying it. */
         if (lw_load_rlx(&worker->next) == NULL) {
             lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
+            lw_maybe_wake_a_worker(runtime); /* the waker may go on for long */
             return;
         }
         record = lw_swap_acq_rel(&worker->next, record);

@@ -30,7 +30,7 @@ static struct {
     pthread_t thread;
     unsigned users;       /* runtimes; under the runtimes' lock */
     uint32_t word;        /* futex: changes when somebody wants the thread */
-    bool leaving;
+    uintptr_t generation; /* of the thread that is to run; an older one leaves */
 } tick;
 
 uint32_t lw_tick_asleep;
@@ -130,18 +130,17 @@ static void *tick_main(void *arg)
 {
     unsigned quiet_looks = 0;
 
-    (void)arg;
     (void)pthread_setname_np(pthread_self(), "lw-locksmith");
-    while (!lw_load_acq(&tick.leaving)) {
+    while (lw_load_acq(&tick.generation) == (uintptr_t)arg) {
         uint32_t seen = lw_load_acq(&tick.word);
         bool quiet;
 
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(lw_sys.now() / LW_MS));
         lw_runtimes_lock();
         quiet = look_at_all();
-        lw_runtimes_unlock();
         quiet_looks = quiet ? quiet_looks + 1 : 0;
         trim_now_and_then(quiet_looks == QUIET_LOOKS);
+        lw_runtimes_unlock();
         if (quiet_looks > QUIET_LOOKS) {
             lw_store_rlx(&lw_tick_asleep, 1);
             lw_asym_heavy(); /* [K1] */
@@ -163,10 +162,8 @@ int lw_tick_start(void)
 {
     int err = 0;
 
-    if (tick.users == 0) {
-        lw_store_rel(&tick.leaving, false);
-        err = -lw_sys.thread_create(&tick.thread, NULL, tick_main, NULL);
-    }
+    if (tick.users == 0)
+        err = -lw_sys.thread_create(&tick.thread, NULL, tick_main, (void *)tick.generation);
     if (err == 0)
         tick.users++;
     return err;
@@ -178,9 +175,9 @@ void lw_tick_stop(void)
 
     if (--tick.users > 0)
         return;
-    lw_store_rel(&tick.leaving, true);
+    lw_store_rel(&tick.generation, tick.generation + 1);
     lw_tick_wake();
-    lw_runtimes_unlock(); /* the thread may be about to take it */
+    lw_runtimes_unlock(); /* the thread may be about to take it; another start makes a new one */
     (void)pthread_join(thread, NULL);
     lw_runtimes_lock();
 }

@@ -430,7 +430,7 @@ static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
     thread->worker = worker;
     thread->budget = LW_BUDGET;
     thread->tid = (int)syscall(SYS_gettid);
-    worker->thread = thread;
+    lw_store_rel(&worker->thread, thread);
     lw_thread_tls = thread;
     lw_fiber_thread_init(thread);
     (void)lw_overflow_thread_enter(&thread->altstack); /* without memory: overflow is not named */
