@@ -76,39 +76,46 @@ LW_INLINE struct lw_worker *own_worker(const struct lw_record *record, struct lw
     return thread->worker;
 }
 
-static LW_NOINLINE void make_ready_elsewhere(struct lw_record *record, struct lw_runtime *runtime)
+static LW_NOINLINE void make_ready_elsewhere(struct lw_record *record)
 {
     struct lw_cold *cold = lw_record_cold(record);
 
     if (lw_record_is_guest(record))
-        lw_sys.futex_wake(
-            (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__), 1);
+        lw_sys.futex_wake((uint32_t *)(void *)&cold->wait + LW_WAIT_LOW_HALF, 1);
     else
-        lw_make_injected(runtime, record, record);
+        lw_make_injected(lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]), record, record);
 }
 
-void lw_make_ready(struct lw_record *record, bool next)
+static LW_NOINLINE void make_ready_here(struct lw_worker *worker, struct lw_record *record,
+                                        bool next)
 {
-    struct lw_runtime *runtime;
-    struct lw_worker *worker = own_worker(record, &runtime);
-
-    if (lw_unlikely(worker == NULL || lw_record_is_guest(record))) {
-        make_ready_elsewhere(record, runtime);
-        return;
-    }
     if (next) {
-        /* The slot is ours to fill; only when it is full may a thief be emptying it. */
-        if (lw_load_rlx(&worker->next) == NULL) {
-            lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
-            lw_maybe_wake_a_worker(runtime); /* the waker may go on for long */
-            return;
-        }
         record = lw_swap_acq_rel(&worker->next, record);
         if (record == NULL)
             return;
     }
     push_ready(worker, record);
-    lw_maybe_wake_a_worker(runtime);
+    lw_maybe_wake_a_worker(worker->runtime);
+}
+
+void lw_make_ready(struct lw_record *record, bool next)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_worker *worker;
+
+    if (lw_unlikely(thread == NULL || (worker = thread->worker) == NULL ||
+                    lw_record_is_guest(record) ||
+                    lw_record_runtime(record) != worker->runtime->number)) {
+        make_ready_elsewhere(record);
+        return;
+    }
+    /* The slot is ours to fill; only when it is full may a thief be emptying it. */
+    if (next && lw_likely(lw_load_rlx(&worker->next) == NULL)) {
+        lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
+        lw_maybe_wake_a_worker(worker->runtime); /* the waker may go on for long */
+        return;
+    }
+    make_ready_here(worker, record, next);
 }
 
 void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count)

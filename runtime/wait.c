@@ -25,30 +25,6 @@ const char *const lw_wait_kind_names[LW_WAIT_KINDS] = {
     [LW_WAIT_RECEIVE] = "channel to receive",
 };
 
-/* Waits that the detector follows begin ARMED: what the task holds may still change until it
- * parks. */
-static bool is_in_graph(enum lw_wait_kind kind)
-{
-    return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;
-}
-
-void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
-                   const char *name, lw_nsec deadline, const void *site)
-{
-    struct lw_cold *cold = lw_record_cold(me);
-    uint64_t sequence = (lw_load_rlx(&cold->wait) >> LW_STATE_BITS) + 1;
-
-    lw_store_rlx(&cold->object, (uint64_t)(uintptr_t)object);
-    lw_store_rlx(&cold->deadline, deadline);
-    lw_store_rlx(&cold->since, lw_load_rlx(&lw_coarse_ms));
-    lw_store_rlx(&cold->site, site);
-    lw_store_rlx(&cold->object_name, name);
-    lw_store_rlx(&cold->kind, (uint8_t)kind);
-    lw_store_rel(&cold->wait,
-                 sequence << LW_STATE_BITS |
-                     (is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING)); /* [W1] */
-}
-
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)
 {
     switch (outcome) {
@@ -95,7 +71,7 @@ LW_INLINE enum lw_outcome outcome_of(uint64_t wait)
 /* A guest sleeps on the low half of its wait word. */
 LW_INLINE uint32_t *low_half(struct lw_cold *cold)
 {
-    return (uint32_t *)(void *)&cold->wait + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    return (uint32_t *)(void *)&cold->wait + LW_WAIT_LOW_HALF;
 }
 
 static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)

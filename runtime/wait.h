@@ -121,7 +121,7 @@ LW_INLINE int lw_wait_enter(struct lw_record **me, lw_nsec deadline);
 /* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then
  * queues its node.  deadline must not be LW_NOW: who cannot wait does not come here.  No
  * failure. */
-void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
+LW_INLINE void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
                    const char *name, lw_nsec deadline, const void *site);
 
 /* After the guard was dropped: wait until the wait has ended.  [S] switches.  A cancel that is due
@@ -275,6 +275,31 @@ LW_INLINE struct lw_record *lw_queue_claim(void **tail)
 }
 
 /* ---- inline parts */
+
+/* Which half of the wait word a guest sleeps on. */
+enum { LW_WAIT_LOW_HALF = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ };
+
+/* Waits that the detector follows begin ARMED: what the task holds may still change until it parks. */
+LW_INLINE bool lw_wait_is_in_graph(enum lw_wait_kind kind)
+{
+    return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;
+}
+
+LW_INLINE void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const void *object,
+                             const char *name, lw_nsec deadline, const void *site)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint64_t sequence = (lw_load_rlx(&cold->wait) >> LW_STATE_BITS) + 1;
+    uint64_t phase = lw_wait_is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING;
+
+    lw_store_rlx(&cold->object, (uint64_t)(uintptr_t)object);
+    lw_store_rlx(&cold->deadline, deadline);
+    lw_store_rlx(&cold->since, lw_load_rlx(&lw_coarse_ms));
+    lw_store_rlx(&cold->site, site);
+    lw_store_rlx(&cold->object_name, name);
+    lw_store_rlx(&cold->kind, (uint8_t)kind);
+    lw_store_rel(&cold->wait, sequence << LW_STATE_BITS | phase); /* [W1] */
+}
 
 void lw_wait_yield(void);                          /* the budget is spent */
 int lw_wait_enter_slow(struct lw_record **me);     /* a thread without a record */
