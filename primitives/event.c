@@ -32,7 +32,7 @@ enum mode { ANY, VALUE };
 
 struct want {
     enum mode mode;
-    bool next;  /* not satisfied by what the event has now */
+    bool next; /* not satisfied by what the event has now */
     void *data;
 };
 

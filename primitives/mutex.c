@@ -51,8 +51,8 @@ struct contender {
     struct lw_record *me;
     lw_nsec deadline;
     const void *site;
-    lw_nsec since;  /* when it first queued */
-    bool back;      /* it was sent to try again: WOKEN is its own */
+    lw_nsec since; /* when it first queued */
+    bool back;     /* it was sent to try again: WOKEN is its own */
     bool starving;
 };
 

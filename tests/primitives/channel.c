@@ -67,8 +67,12 @@ static int crowds(void *arg)
 
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(30); seed++) {
         struct trade trade = {.senders = 7};
-        struct crowd crowd = {
-            .tasks = 12, .threads = 2, .cancels = true, .act = act_trading, .object = &trade, .seed = seed};
+        struct crowd crowd = {.tasks = 12,
+                              .threads = 2,
+                              .cancels = true,
+                              .act = act_trading,
+                              .object = &trade,
+                              .seed = seed};
 
         lw_channel_init(&trade.channel, "trade", items, sizeof items[0], capacity);
         crowd_run(&crowd);

@@ -42,8 +42,12 @@ static int crowds(void *arg)
     (void)arg;
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(40); seed++) {
         struct shared shared = {0};
-        struct crowd crowd = {
-            .tasks = 10, .threads = 2, .cancels = true, .act = act_waiting, .object = &shared, .seed = seed};
+        struct crowd crowd = {.tasks = 10,
+                              .threads = 2,
+                              .cancels = true,
+                              .act = act_waiting,
+                              .object = &shared,
+                              .seed = seed};
 
         crowd_run(&crowd);
         cr_assert_eq(shared.woken, shared.notified);
@@ -203,7 +207,8 @@ static int use_codes(void *arg)
     deadline = lw_in(2 * LW_MS);
     cr_assert_eq(lw_condition_wait(&shared.condition, lock, deadline), -ETIMEDOUT);
     cr_assert_geq(lw_now(), deadline);
-    cr_assert_eq(lw_condition_wait_for(&shared.condition, lock, never, NULL, lw_in(LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_condition_wait_for(&shared.condition, lock, never, NULL, lw_in(LW_MS)),
+                 -ETIMEDOUT);
     cr_assert_eq(lw_condition_wait_for(&shared.condition, lock, always, NULL, LW_NOW), 0);
     cr_assert(lw_owned(lock));
     cr_assert_eq(lw_release(lock), 0);
@@ -217,7 +222,7 @@ Test(condition, results_are_as_documented_and_the_lock_is_held_after)
     (void)use_codes(NULL);
 }
 
-/* The cancel comes while the lock is being taken again: the wait was notified, the cancel is kept. */
+/* A cancel comes while the lock is being taken again: the wait was notified, the cancel is kept. */
 static int notified_then_cancelled(void *arg)
 {
     struct waiter *waiter = arg;

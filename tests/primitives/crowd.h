@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Many tasks and plain threads that do the same to one object, while somebody cancels tasks at random.
- * What happens when is the machine's choice; what must hold is said by the test. */
+/* Many tasks and plain threads that do the same to one object, while somebody cancels tasks at
+ * random.  What happens when is the machine's choice; what must hold is said by the test. */
 #ifndef LW_TESTS_CROWD_H
 #define LW_TESTS_CROWD_H
 
@@ -18,7 +18,7 @@ struct member {
     struct crowd *crowd;
     uint64_t random; /* its own stream */
     int index;
-    lw_task task;    /* {0}: a plain thread */
+    lw_task task; /* {0}: a plain thread */
     pthread_t thread;
 };
 

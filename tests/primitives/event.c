@@ -147,7 +147,8 @@ static int pass_values(void *arg)
     cr_assert_eq(lw_event_wait_value(&gate.event, &got, LW_NOW), 0);
     cr_assert_eq(got, &values[2]);
 
-    cr_assert_eq(lw_event_wait_next(&gate.event, &got, LW_NOW), -ETIMEDOUT); /* set, but that is old */
+    cr_assert_eq(lw_event_wait_next(&gate.event, &got, LW_NOW),
+                 -ETIMEDOUT); /* set, but that is old */
     tasks[2] = start_waiter(take_next, &second_next);
     lw_event_clear(&gate.event);
     cr_assert(is_waiting(tasks[2]));
@@ -236,7 +237,8 @@ static void act_waiting(struct member *member)
             cr_assert_eq(err == 0, got != NULL);
             break;
         default:
-            err = lw_event_wait_for(&round->event, &values[random_draw(&member->random) % 8], deadline);
+            err = lw_event_wait_for(&round->event, &values[random_draw(&member->random) % 8],
+                                    deadline);
         }
         cr_assert(err == 0 || is_interruption(err), "%d", err);
     }
@@ -247,8 +249,12 @@ static int crowds(void *arg)
     (void)arg;
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(40); seed++) {
         struct round round = {0};
-        struct crowd crowd = {
-            .tasks = 12, .threads = 2, .cancels = true, .act = act_waiting, .object = &round, .seed = seed};
+        struct crowd crowd = {.tasks = 12,
+                              .threads = 2,
+                              .cancels = true,
+                              .act = act_waiting,
+                              .object = &round,
+                              .seed = seed};
 
         crowd_run(&crowd);
         lw_event_clear(&round.event);

@@ -72,8 +72,10 @@ static bool counted_locked(const lw_lock *lock)
     return lw_mutex_locked((const lw_mutex *)lock);
 }
 
-static const lw_lock_kind counted_kind = {
-    .name = "counted", .acquire = counted_acquire, .release = counted_release, .locked = counted_locked};
+static const lw_lock_kind counted_kind = {.name = "counted",
+                                          .acquire = counted_acquire,
+                                          .release = counted_release,
+                                          .locked = counted_locked};
 
 static int use_counted(void *arg)
 {

@@ -61,7 +61,8 @@ static int crowds_without_interruption(void *arg)
     (void)arg;
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(20); seed++) {
         struct shared shared = {.acts = 100};
-        struct crowd crowd = {.tasks = 8, .threads = 2, .act = act_inside, .object = &shared, .seed = seed};
+        struct crowd crowd = {
+            .tasks = 8, .threads = 2, .act = act_inside, .object = &shared, .seed = seed};
 
         crowd_run(&crowd);
         cr_assert_eq(shared.count, 10 * shared.acts);
@@ -80,8 +81,12 @@ static int crowds_with_cancels(void *arg)
     (void)arg;
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(40); seed++) {
         struct shared shared = {.acts = 60};
-        struct crowd crowd = {
-            .tasks = 12, .threads = 2, .cancels = true, .act = act_inside, .object = &shared, .seed = seed};
+        struct crowd crowd = {.tasks = 12,
+                              .threads = 2,
+                              .cancels = true,
+                              .act = act_inside,
+                              .object = &shared,
+                              .seed = seed};
 
         crowd_run(&crowd);
         cr_assert_eq(shared.count, shared.taken);

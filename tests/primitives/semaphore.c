@@ -44,8 +44,12 @@ static int crowds(void *arg)
     (void)arg;
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(40); seed++) {
         struct shared shared = {.semaphore = LW_SEMAPHORE_INIT("crowd", PERMITS)};
-        struct crowd crowd = {
-            .tasks = 12, .threads = 2, .cancels = true, .act = act_inside, .object = &shared, .seed = seed};
+        struct crowd crowd = {.tasks = 12,
+                              .threads = 2,
+                              .cancels = true,
+                              .act = act_inside,
+                              .object = &shared,
+                              .seed = seed};
 
         crowd_run(&crowd);
         assert_idle(&shared.semaphore, PERMITS);
@@ -98,7 +102,8 @@ static int serve_in_order(void *arg)
     }
     for (int i = 0; i < 6; i++) {
         cr_assert_eq(lw_semaphore_release(&semaphore, 1), 0);
-        cr_assert_eq(lw_semaphore_acquire(&semaphore, 1, LW_NOW), -ETIMEDOUT); /* it is the waiter's */
+        cr_assert_eq(lw_semaphore_acquire(&semaphore, 1, LW_NOW),
+                     -ETIMEDOUT); /* it is the waiter's */
         AWAIT(__atomic_load_n(&served.count, __ATOMIC_ACQUIRE) == i + 1);
         cr_assert_eq(served.order[i], i);
     }
@@ -216,8 +221,8 @@ static void *answer(void *arg)
 
 static int signal_thread(void *arg)
 {
-    struct signal signal = {
-        LW_SEMAPHORE_INIT("there", 0), LW_SEMAPHORE_INIT("back", 0), rounds(2000)};
+    struct signal signal = {LW_SEMAPHORE_INIT("there", 0), LW_SEMAPHORE_INIT("back", 0),
+                            rounds(2000)};
     pthread_t thread;
 
     (void)arg;
