@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Commands without a connection: atomic over shards and workers; and every allocation of every one of
- * them may fail without harm. */
+/* Commands without a connection: atomic over shards and workers; and every allocation of every one
+ * of them may fail without harm. */
 #include "tests/support.h"
 
 #include "latchkv/command.h"
@@ -269,12 +269,10 @@ static int fill(void *arg)
     cr_assert_gt(stored, 100);
     cr_assert_lt(stored, 10000);
     kv_reply_clear(&client->reply);
-    assert_reply(client, "INCR n",
-                 "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    assert_reply(client, "INCR n", "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
     assert_reply(client, "GET key1", "$5\r\nvalue\r\n");
     assert_reply(client, "MULTI", "+OK\r\n");
-    assert_reply(client, "SET a 1",
-                 "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    assert_reply(client, "SET a 1", "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
     assert_reply(client, "EXEC",
                  "-EXECABORT Transaction discarded because of previous errors.\r\n");
     assert_reply(client, "DEL key1 key2 key3 key4 key5 key6 key7 key8 key9", ":9\r\n");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer: whatever the bytes are, the parser stays within them, and a stream cut in two at a place
- * that the data choose means what it means whole. */
+/* libFuzzer: whatever the bytes are, the parser stays within them, and a stream cut in two at a
+ * place that the data choose means what it means whole. */
 #include "tests/latchkv/transcript.h"
 
 #include <stdint.h>

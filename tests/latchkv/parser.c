@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The request parser: what a stream means does not depend on how it arrives; limits hold; errors are
- * Redis' own. */
+/* The request parser: what a stream means does not depend on how it arrives; limits hold; errors
+ * are Redis' own. */
 #include "tests/support.h"
 
 #include "latchkv/memory.h"
@@ -38,25 +38,27 @@ static void assert_means(const char *data, size_t size, const char *wanted)
 
 #define MEANS(data, wanted) assert_means(data, sizeof(data) - 1, wanted)
 
-static const char stream[] = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nb\r\n$1\r\n"
-                             "PING\r\n"
-                             "\r\n"
-                             "*0\r\n"
-                             "*-1\r\n"
-                             "*2\r\n$3\r\nGET\r\n$0\r\n\r\n"
-                             "  SET \"\\x41\\n\\\"b\" 'it\\'s' plain\t\"\"  \n"
-                             "*1\r\n$12\r\n$3\r\n*1\r\n+x\r\n\r\n"
-                             "*10\r\n$1\r\n0\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n"
-                             "$1\r\n5\r\n$1\r\n6\r\n$1\r\n7\r\n$1\r\n8\r\n$1\r\n9\r\n"
-                             "*1\r\n$-1\r\n";
+static const char stream[] =
+    "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nb\r\n$1\r\n"
+    "PING\r\n"
+    "\r\n"
+    "*0\r\n"
+    "*-1\r\n"
+    "*2\r\n$3\r\nGET\r\n$0\r\n\r\n"
+    "  SET \"\\x41\\n\\\"b\" 'it\\'s' plain\t\"\"  \n"
+    "*1\r\n$12\r\n$3\r\n*1\r\n+x\r\n\r\n"
+    "*10\r\n$1\r\n0\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n"
+    "$1\r\n5\r\n$1\r\n6\r\n$1\r\n7\r\n$1\r\n8\r\n$1\r\n9\r\n"
+    "*1\r\n$-1\r\n";
 
-static const char stream_means[] = "3:SET 1:a 5:b\r\n$1 \n"
-                                   "4:PING \n"
-                                   "3:GET 0: \n"
-                                   "3:SET 4:A\n\"b 4:it's 5:plain 0: \n"
-                                   "12:$3\r\n*1\r\n+x\r\n \n"
-                                   "1:0 1:1 1:2 1:3 1:4 1:5 1:6 1:7 1:8 1:9 \n"
-                                   "Protocol error: invalid bulk length";
+static const char stream_means[] =
+    "3:SET 1:a 5:b\r\n$1 \n"
+    "4:PING \n"
+    "3:GET 0: \n"
+    "3:SET 4:A\n\"b 4:it's 5:plain 0: \n"
+    "12:$3\r\n*1\r\n+x\r\n \n"
+    "1:0 1:1 1:2 1:3 1:4 1:5 1:6 1:7 1:8 1:9 \n"
+    "Protocol error: invalid bulk length";
 
 Test(parser, a_stream_means_its_requests)
 {
@@ -192,8 +194,9 @@ Test(parser, arguments_are_given_back)
 
 Test(parser, without_memory_it_says_so)
 {
-    static const char many[] = "*9\r\n$1\r\n0\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n$1\r\n5\r\n"
-                               "$1\r\n6\r\n$1\r\n7\r\n$1\r\n8\r\n";
+    static const char many[] =
+        "*9\r\n$1\r\n0\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n$1\r\n5\r\n"
+        "$1\r\n6\r\n$1\r\n7\r\n$1\r\n8\r\n";
 
     kv_memory_fail(0, true);
     struct transcript seen = meaning(many, sizeof many - 1, BULK_MAX);

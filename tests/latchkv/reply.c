@@ -46,9 +46,10 @@ static void write_each(struct kv_reply *reply)
 
 Test(reply, protocol_2)
 {
-    static const char wanted[] = "+OK\r\n+QUEUED\r\n-ERR a  b\r\n-ERR 5\r\n:-42\r\n:7\r\n$3\r\na\0b\r\n"
-                                 "$0\r\n\r\n$10\r\n0123456789\r\n$2\r\nhi\r\n$-1\r\n*-1\r\n*12\r\n"
-                                 "*2\r\n*6\r\n";
+    static const char wanted[] =
+        "+OK\r\n+QUEUED\r\n-ERR a  b\r\n-ERR 5\r\n:-42\r\n:7\r\n$3\r\na\0b\r\n"
+        "$0\r\n\r\n$10\r\n0123456789\r\n$2\r\nhi\r\n$-1\r\n*-1\r\n*12\r\n"
+        "*2\r\n*6\r\n";
     struct kv_reply reply;
 
     write_each(started(&reply, 2));
@@ -59,9 +60,10 @@ Test(reply, protocol_2)
 
 Test(reply, protocol_3)
 {
-    static const char wanted[] = "+OK\r\n+QUEUED\r\n-ERR a  b\r\n-ERR 5\r\n:-42\r\n:7\r\n$3\r\na\0b\r\n"
-                                 "$0\r\n\r\n$10\r\n0123456789\r\n=6\r\ntxt:hi\r\n_\r\n_\r\n*12\r\n"
-                                 "~2\r\n%3\r\n";
+    static const char wanted[] =
+        "+OK\r\n+QUEUED\r\n-ERR a  b\r\n-ERR 5\r\n:-42\r\n:7\r\n$3\r\na\0b\r\n"
+        "$0\r\n\r\n$10\r\n0123456789\r\n=6\r\ntxt:hi\r\n_\r\n_\r\n*12\r\n"
+        "~2\r\n%3\r\n";
     struct kv_reply reply;
 
     write_each(started(&reply, 3));

@@ -261,10 +261,7 @@ nosuch
 nosuch a b
 "no such\r\ncommand" "with\r\nargs"
 "" ""
-nosuch aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb cccc
-NAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAMENAME
-QUIT
-"""
+""" + "nosuch " + "a" * 72 + " " + "b" * 76 + " cccc\n" + "NAME" * 34 + "\nQUIT\n"
 
 INTROSPECTION = "\n".join("COMMAND INFO " + name for name in (
     "ping echo quit select auth hello reset get setnx setex psetex getset getdel mget mset msetnx "

@@ -82,7 +82,8 @@ Test(space, a_value_is_what_was_last_put)
     assert_value(&space, "", "the empty key");
     set(&space, "a", "");
     assert_value(&space, "a", "");
-    set(&space, "a", "something much longer than there was room for before, so that it has to move");
+    set(&space, "a",
+        "something much longer than there was room for before, so that it has to move");
     assert_value(&space, "a",
                  "something much longer than there was room for before, so that it has to move");
     set(&space, "a", "2");
@@ -278,7 +279,8 @@ Test(space, a_watch_is_shared_and_counted)
 /* The n-th allocation fails: what is done says so and has changed nothing, the rest is right. */
 Test(space, without_memory_nothing_changes)
 {
-    static const char text[] = "a value that does not fit into the room that a short one has, surely";
+    static const char text[] =
+        "a value that does not fit into the room that a short one has, surely";
     bool failed = true;
 
     for (long n = 0; failed; n++) {

@@ -64,8 +64,8 @@ struct kv_client {
     struct kv_parser parser;
 
     struct kv_face face;
-    int64_t born; /* coarse ms */
-    char *name;   /* or NULL */
+    int64_t born;                      /* coarse ms */
+    char *name;                        /* or NULL */
     struct kv_client *next, *previous; /* in the registry, by id */
 };
 

@@ -72,8 +72,7 @@ static size_t print_client(const struct kv_client *client, char *line, size_t si
 {
     const char *unixsocket = client->server->config.unixsocket;
     const struct kv_face *face = &client->face;
-    const struct kv_command *command =
-        atomic_load_explicit(&face->command, memory_order_relaxed);
+    const struct kv_command *command = atomic_load_explicit(&face->command, memory_order_relaxed);
     int queued = atomic_load_explicit(&face->queued, memory_order_relaxed);
     bool waiting = atomic_load_explicit(&face->waiting, memory_order_relaxed);
     int64_t now = kv_coarse_ms();

@@ -31,13 +31,14 @@ void kv_clients_remove(struct kv_clients *clients, struct kv_client *client)
 
     if (client->id == 0)
         return; /* it never was there */
-    LW_SHIELD() LW_WITH(&clients->mutex.lock, LW_FOREVER, err) {
-        *(client->previous != NULL ? &client->previous->next : &clients->first) = client->next;
-        *(client->next != NULL ? &client->next->previous : &clients->last) = client->previous;
-        clients->commands_before +=
-            atomic_load_explicit(&client->face.commands, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&clients->count, 1, memory_order_relaxed);
-    }
+    LW_SHIELD()
+        LW_WITH(&clients->mutex.lock, LW_FOREVER, err) {
+            *(client->previous != NULL ? &client->previous->next : &clients->first) = client->next;
+            *(client->next != NULL ? &client->next->previous : &clients->last) = client->previous;
+            clients->commands_before +=
+                atomic_load_explicit(&client->face.commands, memory_order_relaxed);
+            atomic_fetch_sub_explicit(&clients->count, 1, memory_order_relaxed);
+        }
 }
 
 int kv_clients_name(struct kv_clients *clients, struct kv_client *client, const char *name,

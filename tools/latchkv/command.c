@@ -135,8 +135,8 @@ void kv_reply_help(struct kv_client *client, const char *const *lines)
     for (size_t i = 0; i < size && i < NAME_MAX_SIZE; i++)
         name[i] = (char)toupper((unsigned char)container[i]);
     name[size] = '\0';
-    snprintf(first, sizeof first, "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-             name);
+    snprintf(first, sizeof first,
+             "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", name);
     while (lines[count] != NULL)
         count++;
     kv_reply_array(&client->reply, count + 3);

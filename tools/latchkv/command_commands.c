@@ -42,7 +42,7 @@ static const char *const flag_names[] = {
 };
 
 static const char *const category_names[] = {
-    "@keyspace", "@read",     "@write",     "@string",      "@admin",       "@fast",
+    "@keyspace", "@read",     "@write",     "@string",     "@admin",       "@fast",
     "@slow",     "@blocking", "@dangerous", "@connection", "@transaction",
 };
 
@@ -155,8 +155,7 @@ static const struct kv_command *find_named(const char *name, size_t size)
         {.data = name, .size = first},
         {.data = bar != NULL ? bar + 1 : name, .size = bar != NULL ? size - first - 1 : 0},
     };
-    const struct kv_command *command =
-        kv_command_find(argv, bar != NULL ? 2 : 1, &container);
+    const struct kv_command *command = kv_command_find(argv, bar != NULL ? 2 : 1, &container);
 
     if (command == NULL || command->flags & KV_UNLISTED || (bar != NULL && container == NULL))
         return NULL;
@@ -171,8 +170,7 @@ void kv_run_command_info(struct kv_client *client)
     }
     kv_reply_array(&client->reply, client->argc - 2);
     for (unsigned i = 2; i < client->argc; i++) {
-        const struct kv_command *command =
-            find_named(client->argv[i].data, client->argv[i].size);
+        const struct kv_command *command = find_named(client->argv[i].data, client->argv[i].size);
 
         if (command != NULL)
             reply_info(client, command);
@@ -217,8 +215,7 @@ void kv_run_command_docs(struct kv_client *client)
         found += find_named(client->argv[i].data, client->argv[i].size) != NULL;
     kv_reply_map(&client->reply, found);
     for (unsigned i = 2; i < client->argc; i++) {
-        const struct kv_command *command =
-            find_named(client->argv[i].data, client->argv[i].size);
+        const struct kv_command *command = find_named(client->argv[i].data, client->argv[i].size);
 
         if (command != NULL)
             reply_docs(client, command);

@@ -100,7 +100,8 @@ static uint64_t *number_of(const struct kv_config *config, const struct option *
 }
 
 /* NULL, or what is wrong with the value. */
-static const char *set_option(struct kv_config *config, const struct option *option, const char *value)
+static const char *set_option(struct kv_config *config, const struct option *option,
+                              const char *value)
 {
     uint64_t number;
 

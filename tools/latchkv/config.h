@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KV_VERSION "0.1.0"       /* of latchkv */
+#define KV_VERSION "0.1.0"        /* of latchkv */
 #define KV_REDIS_VERSION "7.0.15" /* whose dialect it speaks */
 
 enum { KV_BINDS_MAX = 16 };

@@ -21,7 +21,7 @@ enum {
     LINGER_MAX = 1024 * 1024 /* bytes of a broken client that are read away */
 };
 
-static const lw_nsec LINGER = 500 * LW_MS;    /* for a broken client to read its error */
+static const lw_nsec LINGER = 500 * LW_MS;     /* for a broken client to read its error */
 static const lw_nsec LAST_WORDS = 200 * LW_MS; /* for replies, once told to stop */
 
 static lw_nsec idle_deadline(const struct kv_client *client)
@@ -34,8 +34,8 @@ static lw_nsec idle_deadline(const struct kv_client *client)
 static int send_rest(struct kv_client *client, size_t *sent, lw_nsec deadline)
 {
     while (*sent < client->reply.size) {
-        ssize_t n = lw_write(client->fd, client->reply.data + *sent, client->reply.size - *sent,
-                             deadline);
+        ssize_t n =
+            lw_write(client->fd, client->reply.data + *sent, client->reply.size - *sent, deadline);
         if (n < 0)
             return (int)n;
         *sent += (size_t)n;
@@ -126,8 +126,7 @@ static void run_request(struct kv_client *client)
     client->argc = client->parser.argc;
     client->input.start += client->parser.at;
     if (client->argc > 0) {
-        atomic_store_explicit(commands,
-                              atomic_load_explicit(commands, memory_order_relaxed) + 1,
+        atomic_store_explicit(commands, atomic_load_explicit(commands, memory_order_relaxed) + 1,
                               memory_order_relaxed);
         kv_command_execute(client);
     }

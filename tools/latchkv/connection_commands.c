@@ -55,8 +55,7 @@ static bool may_login(struct kv_client *client, const struct kv_arg *user)
 {
     if (user->size == 7 && memcmp(user->data, "default", 7) == 0)
         return true; /* its password is not asked for */
-    kv_reply_error(&client->reply,
-                   "WRONGPASS invalid username-password pair or user is disabled.");
+    kv_reply_error(&client->reply, "WRONGPASS invalid username-password pair or user is disabled.");
     return false;
 }
 
@@ -76,8 +75,9 @@ bool kv_client_rename(struct kv_client *client, const struct kv_arg *name)
 {
     for (size_t i = 0; i < name->size; i++) {
         if (name->data[i] < '!' || name->data[i] > '~') {
-            kv_reply_error(&client->reply, "ERR Client names cannot contain spaces, newlines or "
-                                           "special characters.");
+            kv_reply_error(&client->reply,
+                           "ERR Client names cannot contain spaces, newlines or "
+                           "special characters.");
             return false;
         }
     }
@@ -117,8 +117,7 @@ void kv_run_hello(struct kv_client *client)
     int64_t protocol = client->reply.protocol;
 
     if (client->argc > 1 && !kv_parse_int(argv[1].data, argv[1].size, &protocol)) {
-        kv_reply_error(&client->reply,
-                       "ERR Protocol version is not an integer or out of range");
+        kv_reply_error(&client->reply, "ERR Protocol version is not an integer or out of range");
         return;
     }
     if (protocol != 2 && protocol != 3) {

@@ -71,13 +71,13 @@ static bool read_conditions(struct kv_client *client, unsigned *conditions)
         *conditions |= 1u << k;
     }
     if (*conditions & IF_NONE && *conditions & (IF_ANY | IF_LATER | IF_EARLIER)) {
-        kv_reply_error(&client->reply, "ERR NX and XX, GT or LT options at the same time are not "
-                                       "compatible");
+        kv_reply_error(&client->reply,
+                       "ERR NX and XX, GT or LT options at the same time are not "
+                       "compatible");
         return false;
     }
     if (*conditions & IF_LATER && *conditions & IF_EARLIER) {
-        kv_reply_error(&client->reply,
-                       "ERR GT and LT options at the same time are not compatible");
+        kv_reply_error(&client->reply, "ERR GT and LT options at the same time are not compatible");
         return false;
     }
     return true;

@@ -34,8 +34,8 @@ static bool class_has(struct glob *glob, char c)
             int low = folded(glob, at[0]), high = folded(glob, at[2]);
 
             at += 2;
-            found |= low <= high ? low <= wanted && wanted <= high
-                                 : high <= wanted && wanted <= low;
+            found |=
+                low <= high ? low <= wanted && wanted <= high : high <= wanted && wanted <= low;
         } else {
             found |= folded(glob, *at) == wanted;
         }

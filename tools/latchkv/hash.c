@@ -49,8 +49,10 @@ uint64_t kv_hash(const struct kv_hash_seed *seed, const void *data, size_t size)
 {
     const unsigned char *at = data, *end = at + (size & ~(size_t)7);
     struct sip s = {
-        seed->low ^ 0x736f6d6570736575, seed->high ^ 0x646f72616e646f6d,
-        seed->low ^ 0x6c7967656e657261, seed->high ^ 0x7465646279746573,
+        seed->low ^ 0x736f6d6570736575,
+        seed->high ^ 0x646f72616e646f6d,
+        seed->low ^ 0x6c7967656e657261,
+        seed->high ^ 0x7465646279746573,
     }; /* "somepseudorandomlygeneratedbytes", SipHash's constants */
 
     for (; at < end; at += 8) {

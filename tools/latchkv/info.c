@@ -166,14 +166,10 @@ static const struct {
     const char *name, *title;
     void (*show)(struct info *info);
 } sections[] = {
-    {"server", "Server", show_server},
-    {"clients", "Clients", show_clients},
-    {"memory", "Memory", show_memory},
-    {"persistence", "Persistence", show_persistence},
-    {"stats", "Stats", show_stats},
-    {"replication", "Replication", show_replication},
-    {"cpu", "CPU", show_cpu},
-    {"keyspace", "Keyspace", show_keyspace},
+    {"server", "Server", show_server}, {"clients", "Clients", show_clients},
+    {"memory", "Memory", show_memory}, {"persistence", "Persistence", show_persistence},
+    {"stats", "Stats", show_stats},    {"replication", "Replication", show_replication},
+    {"cpu", "CPU", show_cpu},          {"keyspace", "Keyspace", show_keyspace},
 };
 
 static bool is_wanted(const struct kv_client *client, const char *section)
@@ -183,8 +179,8 @@ static bool is_wanted(const struct kv_client *client, const char *section)
     for (unsigned i = 1; i < client->argc; i++) {
         const struct kv_arg *arg = &client->argv[i];
 
-        wanted |= kv_arg_is(arg, section) || kv_arg_is(arg, "all") ||
-                  kv_arg_is(arg, "default") || kv_arg_is(arg, "everything");
+        wanted |= kv_arg_is(arg, section) || kv_arg_is(arg, "all") || kv_arg_is(arg, "default") ||
+                  kv_arg_is(arg, "everything");
     }
     return wanted;
 }

@@ -70,9 +70,9 @@ static void list_key(struct kv_entry *entry, void *arg)
     const struct kv_arg *pattern = listing->pattern;
 
     listing->seen++;
-    if (listing->none || (pattern != NULL && !kv_glob_match(pattern->data, pattern->size,
-                                                            entry->bytes, entry->node.key_size,
-                                                            false)))
+    if (listing->none ||
+        (pattern != NULL &&
+         !kv_glob_match(pattern->data, pattern->size, entry->bytes, entry->node.key_size, false)))
         return;
     kv_reply_bulk(listing->reply, entry->bytes, entry->node.key_size);
     listing->shown++;
@@ -165,8 +165,8 @@ void kv_run_scan(struct kv_client *client)
 
     char number[KV_NUMBER_MAX + 1], text[KV_REPLY_GAP];
     int digits = snprintf(number, sizeof number, "%" PRIu64, cursor);
-    int size = snprintf(text, sizeof text, "*2\r\n$%d\r\n%s\r\n*%zu\r\n", digits, number,
-                        listing.shown);
+    int size =
+        snprintf(text, sizeof text, "*2\r\n$%d\r\n%s\r\n*%zu\r\n", digits, number, listing.shown);
     kv_reply_gap_close(&client->reply, opened, text, (size_t)size);
 }
 

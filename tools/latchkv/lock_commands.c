@@ -68,8 +68,9 @@ static void reply_failure(struct kv_client *client, int err)
         kv_reply_null(&client->reply);
         break;
     case -EDEADLK:
-        kv_reply_error(&client->reply, "DEADLOCK this lock cannot be had while the client holds "
-                                       "what it holds: UNLOCK, then try again");
+        kv_reply_error(&client->reply,
+                       "DEADLOCK this lock cannot be had while the client holds "
+                       "what it holds: UNLOCK, then try again");
         break;
     case -ENOMEM:
         kv_reply_error(&client->reply, kv_error_nomem);

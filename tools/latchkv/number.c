@@ -53,8 +53,8 @@ bool kv_parse_bytes(const char *text, uint64_t *bytes)
         const char *name;
         uint64_t bytes;
     } units[] = {
-        {"", 1},           {"b", 1},        {"k", 1000},       {"kb", 1 << 10},
-        {"m", 1000000},    {"mb", 1 << 20}, {"g", 1000000000}, {"gb", 1 << 30},
+        {"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1 << 10},
+        {"m", 1000000}, {"mb", 1 << 20}, {"g", 1000000000}, {"gb", 1 << 30},
     };
     size_t digits = strspn(text, "0123456789");
     uint64_t number;

@@ -142,7 +142,8 @@ static enum kv_parse read_bulk_length(struct kv_parser *parser, const char *data
     return KV_PARSE_REQUEST;
 }
 
-/* The usual header, "$<one to five digits>\r\n", without a search; false: not so, or not all here. */
+/* The usual header, "$<one to five digits>\r\n", without a search; false: it is not that, or not
+ * all of it is here. */
 static inline bool read_short_length(struct kv_parser *parser, const char *data, size_t size)
 {
     const char *at = data + parser->at;

@@ -31,9 +31,9 @@ enum kv_parse {
 };
 
 enum {
-    KV_ARGS_INLINE = 8,          /* kept in the parser itself */
-    KV_ARGS_MAX = 1024 * 1024,   /* arguments of one request */
-    KV_LINE_MAX = 64 * 1024,     /* an inline command, or a length */
+    KV_ARGS_INLINE = 8,        /* kept in the parser itself */
+    KV_ARGS_MAX = 1024 * 1024, /* arguments of one request */
+    KV_LINE_MAX = 64 * 1024,   /* an inline command, or a length */
     KV_BULK_MAX = 512 * 1024 * 1024,
 };
 

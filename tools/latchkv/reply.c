@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    USUAL = 4 * 1024,                /* the first buffer */
-    KEPT = 64 * 1024,                /* a larger one is given back when it was sent */
+    USUAL = 4 * 1024,                  /* the first buffer */
+    KEPT = 64 * 1024,                  /* a larger one is given back when it was sent */
     HEADER_MAX = 1 + KV_NUMBER_MAX + 2 /* "*12\r\n" */
 };
 
@@ -235,6 +235,5 @@ void kv_reply_array_close(struct kv_reply *reply, size_t opened, size_t count)
 {
     char text[HEADER_MAX];
 
-    kv_reply_gap_close(reply, opened, text,
-                       (size_t)(put_header(text, '*', (int64_t)count) - text));
+    kv_reply_gap_close(reply, opened, text, (size_t)(put_header(text, '*', (int64_t)count) - text));
 }

@@ -207,7 +207,6 @@ struct kv_swept kv_space_sweep(struct kv_space *space, unsigned buckets, struct 
     return showing.swept;
 }
 
-
 struct kv_table kv_space_flush(struct kv_space *space)
 {
     struct kv_table keys = space->keys;
@@ -247,8 +246,8 @@ static size_t watch_bytes(size_t key_size)
 
 struct kv_watch *kv_space_watch(struct kv_space *space, const struct kv_arg *key)
 {
-    struct kv_watch *watch =
-        (struct kv_watch *)*kv_table_find(&space->watches, (uint32_t)key->hash, key->data, key->size);
+    struct kv_watch *watch = (struct kv_watch *)*kv_table_find(&space->watches, (uint32_t)key->hash,
+                                                               key->data, key->size);
 
     if (watch != NULL) {
         watch->users++;

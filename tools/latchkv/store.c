@@ -38,7 +38,8 @@ void kv_store_fini(struct kv_store *store)
     for (unsigned i = 0; i < KV_SHARDS; i++) {
         struct kv_shard *shard = &store->shards[i];
 
-        for (unsigned database = 0; shard->spaces != NULL && database < store->databases; database++)
+        for (unsigned database = 0; shard->spaces != NULL && database < store->databases;
+             database++)
             kv_space_fini(&shard->spaces[database]);
         kv_free(shard->spaces, store->databases * sizeof *shard->spaces);
         shard->spaces = NULL;

@@ -71,10 +71,14 @@ static bool read_options(struct kv_client *client, struct set_options *options)
         unsigned flag, excludes;
         enum kv_time_unit unit;
     } known[] = {
-        {"nx", ONLY_NEW, ONLY_OLD, 0},      {"xx", ONLY_OLD, ONLY_NEW, 0},
-        {"get", GET_OLD, 0, 0},             {"keepttl", KEEP_TTL, TIMED, 0},
-        {"ex", TIMED, KEEP_TTL, KV_AFTER_S}, {"px", TIMED, KEEP_TTL, KV_AFTER_MS},
-        {"exat", TIMED, KEEP_TTL, KV_AT_S}, {"pxat", TIMED, KEEP_TTL, KV_AT_MS},
+        {"nx", ONLY_NEW, ONLY_OLD, 0},
+        {"xx", ONLY_OLD, ONLY_NEW, 0},
+        {"get", GET_OLD, 0, 0},
+        {"keepttl", KEEP_TTL, TIMED, 0},
+        {"ex", TIMED, KEEP_TTL, KV_AFTER_S},
+        {"px", TIMED, KEEP_TTL, KV_AFTER_MS},
+        {"exat", TIMED, KEEP_TTL, KV_AT_S},
+        {"pxat", TIMED, KEEP_TTL, KV_AT_MS},
     };
 
     for (unsigned i = 3; i < client->argc; i++) {

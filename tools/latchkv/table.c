@@ -103,8 +103,8 @@ static void merge(struct kv_table *table)
     }
 }
 
-/* A node that leaves takes SPARSE buckets along, so a table that empties stays as small as it should
- * be. */
+/* A node that leaves takes SPARSE buckets along, so a table that empties stays as small as it
+ * should be. */
 static void shrink(struct kv_table *table)
 {
     while (table->buckets > KV_TABLE_FIRST && table->buckets / SPARSE > table->count)
@@ -188,8 +188,7 @@ bool kv_table_check(const struct kv_table *table)
         }
     }
     for (unsigned segment = 0; segment < KV_TABLE_SEGMENTS; segment++)
-        if ((table->segments[segment] != NULL) !=
-            (table->buckets > segment_first(segment)))
+        if ((table->segments[segment] != NULL) != (table->buckets > segment_first(segment)))
             return false;
     return count == table->count;
 }

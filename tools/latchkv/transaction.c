@@ -19,8 +19,7 @@ bool kv_transaction_queue(struct kv_client *client)
     struct kv_queued *queued = kv_alloc(bytes);
     if (queued == NULL)
         return false;
-    *queued = (struct kv_queued){
-        .command = client->command, .bytes = bytes, .argc = client->argc};
+    *queued = (struct kv_queued){.command = client->command, .bytes = bytes, .argc = client->argc};
 
     char *to = (char *)&queued->argv[client->argc];
     for (unsigned i = 0; i < client->argc; i++) {
@@ -69,9 +68,8 @@ void kv_transaction_unwatch(struct kv_client *client)
     for (unsigned i = 0; i < transaction->watching_count; i++) {
         struct kv_watching *watching = &transaction->watching[i];
 
-        kv_space_unwatch(
-            kv_store_space(&client->server->store, watching->database, watching->hash),
-            watching->watch);
+        kv_space_unwatch(kv_store_space(&client->server->store, watching->database, watching->hash),
+                         watching->watch);
     }
     kv_free(transaction->watching, transaction->watching_max * sizeof *transaction->watching);
     transaction->watching = NULL;

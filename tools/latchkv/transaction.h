@@ -27,10 +27,10 @@ struct kv_watching {
 
 struct kv_transaction {
     bool open;
-    bool refused;          /* a command could not be queued: EXEC refuses as well */
-    uint32_t flags;        /* of all queued commands */
-    unsigned count;        /* of queued commands */
-    size_t bytes;          /* of them */
+    bool refused;   /* a command could not be queued: EXEC refuses as well */
+    uint32_t flags; /* of all queued commands */
+    unsigned count; /* of queued commands */
+    size_t bytes;   /* of them */
     struct kv_queued *first, *last;
     struct kv_watching *watching;
     unsigned watching_count, watching_max;

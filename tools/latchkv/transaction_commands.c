@@ -104,8 +104,9 @@ void kv_run_exec(struct kv_client *client)
     else if (transaction->refused)
         error = "EXECABORT Transaction discarded because of previous errors.";
     else if (transaction->flags & KV_DENYOOM && kv_memory_exceeded(client))
-        error = "EXECABORT Transaction discarded because of: OOM command not allowed when used "
-                "memory > 'maxmemory'.";
+        error =
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used "
+            "memory > 'maxmemory'.";
     if (error != NULL) {
         if (transaction->open)
             kv_transaction_end(client);
