@@ -105,7 +105,7 @@ struct lw_runtime *lw_runtime_here(void)
     if (thread != NULL && thread->worker != NULL)
         return thread->worker->runtime;
     for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++) {
-        struct lw_runtime *runtime = lw_load_acq(&lw_runtimes[i]);
+        struct lw_runtime *runtime = lw_load_sc(&lw_runtimes[i]); /* [T2] */
 
         if (runtime == NULL)
             continue;

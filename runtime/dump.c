@@ -45,6 +45,7 @@ static void describe_state(char *text, size_t size, const struct lw_record *reco
         bool ran = (lw_load_rlx(&record->place) & LW_PLACE_STACK) != 0;
 
         (void)snprintf(text, size, lw_record_is_guest(record) ? "a plain thread, not waiting"
+                                   : lw_record_is_done(record) ? "ended, not joined"
                                    : !ran                     ? "not started"
                                                               : "ready or running");
         return;
@@ -59,7 +60,23 @@ static void describe_state(char *text, size_t size, const struct lw_record *reco
                    name != NULL ? name : "", name != NULL ? "'" : "", age / 1000, age % 1000, site);
 }
 
-void lw_dump_record(int fd, struct lw_record *record)
+/* All of it, or the error. */
+static int write_line(int fd, const char *line, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = lw_sys.write(fd, line, size);
+
+        if (written < 0 && errno != EINTR)
+            return -errno;
+        if (written > 0) {
+            line += written;
+            size -= (size_t)written;
+        }
+    }
+    return 0;
+}
+
+int lw_dump_record(int fd, struct lw_record *record)
 {
     const struct lw_cold *cold = lw_record_cold(record);
     uint64_t place = lw_load_rlx(&record->place);
@@ -74,17 +91,16 @@ void lw_dump_record(int fd, struct lw_record *record)
                     state, site);
     if (size > (int)sizeof line - 1)
         size = (int)sizeof line - 1;
-    (void)!lw_sys.write(fd, line, (size_t)size);
+    return write_line(fd, line, (size_t)size);
 }
 
 int lw_dump(int fd)
 {
     uint32_t used = lw_records_used();
+    int err = fd < 0 ? -EBADF : 0;
 
-    if (fd < 0)
-        return -EBADF;
-    for (uint32_t slot = 0; slot < used; slot++)
+    for (uint32_t slot = 0; err == 0 && slot < used; slot++)
         if ((lw_load_acq(&lw_records[slot].ctl) & LW_LIVE) != 0)
-            lw_dump_record(fd, &lw_records[slot]);
-    return 0;
+            err = lw_dump_record(fd, &lw_records[slot]);
+    return err;
 }

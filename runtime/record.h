@@ -36,6 +36,7 @@
 enum {
     LW_LIVE = 1,       /* from the spawn (a guest: its first use) until the record is given back */
     LW_FORCE = 2,      /* a force request is there (locksmith) */
+    LW_STOP_ASKED = 4, /* the stop of its runtime has cancelled it */
     LW_CTL_FRESH_SHIFT = 16,    /* cancels not yet delivered, saturating */
     LW_CTL_REQUESTS_SHIFT = 24, /* cancels in all, less the withdrawn, saturating */
     LW_CTL_COUNT_MAX = 255,
@@ -190,6 +191,12 @@ LW_INLINE bool lw_record_is_guest(const struct lw_record *record)
 LW_INLINE unsigned lw_record_runtime(const struct lw_record *record)
 {
     return (unsigned)(lw_load_rlx(&record->place) >> LW_PLACE_RUNTIME_SHIFT) & 63u;
+}
+
+/* Its fn has ended, and nobody has taken the status yet. */
+LW_INLINE bool lw_record_is_done(const struct lw_record *record)
+{
+    return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 && lw_load_acq(&record->peer) == LW_PEER_DONE;
 }
 
 /* Free records of one worker (or, under a lock, of all guests). */

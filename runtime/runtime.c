@@ -8,7 +8,9 @@
  *
  * How many live: spawned - ended, counted by each worker for itself.  All `ended` are read before
  * any `spawned`: both only grow, so equal sums prove that at the moment between the two nobody
- * lived.
+ * lived.  Threads that are none of the workers pin the runtimes while they hand something over:
+ * a stop that has set STOPPING waits once for those who had not seen it, and the memory goes
+ * when nobody can be left who had seen the runtime.
  *
  * [T1] what a task did  ->  the stopper:  ended (release)  ->  ended (acquire). */
 #include <latchwork/runtime.h>
@@ -27,6 +29,8 @@
 #include "runtime/worker.h"
 
 enum { STOP_LOOK_NS = 5000000 };
+
+uint32_t lw_runtimes_pins;
 
 static pthread_mutex_t runtimes_mutex =
     PTHREAD_MUTEX_INITIALIZER; /* starts, stops, the tick thread's scans */
@@ -107,7 +111,8 @@ static void dismiss(struct lw_runtime *runtime)
     for (uint32_t i = 0; i < count; i++)
         (void)pthread_join(runtime->workers[i]->pthread, NULL);
     lw_helpers_fini(runtime);
-    lw_store_rel(&lw_runtimes[runtime->number], NULL);
+    lw_store_sc(&lw_runtimes[runtime->number], NULL); /* [T2] */
+    LW_AWAIT(lw_load_sc(&lw_runtimes_pins) == 0);
     for (uint32_t i = 0; i < count; i++)
         lw_worker_free(runtime->workers[i]);
     lw_sys.free(runtime);
@@ -138,19 +143,20 @@ int lw_start(lw_runtime **started, const lw_options *options)
         lw_sys.free(runtime);
         return err;
     }
+    runtime->state = LW_RUNTIME_STOPPING; /* nothing is spawned into it before all of it is there */
     lw_runtimes_lock();
     err = enlist(runtime);
     for (unsigned i = 0; err == 0 && i < runtime->worker_goal; i++)
         err = lw_worker_start(runtime, i);
     if (err == 0)
         err = lw_tick_start();
-    if (err < 0) {
-        if (lw_runtimes[runtime->number] == runtime) {
-            dismiss(runtime);
-        } else {
-            lw_helpers_fini(runtime);
-            lw_sys.free(runtime);
-        }
+    if (err == 0) {
+        lw_store_rel(&runtime->state, LW_RUNTIME_RUNNING);
+    } else if (lw_runtimes[runtime->number] == runtime) {
+        dismiss(runtime);
+    } else {
+        lw_helpers_fini(runtime);
+        lw_sys.free(runtime);
     }
     lw_runtimes_unlock();
     if (err == 0)
@@ -175,11 +181,21 @@ static uint64_t count_live(struct lw_runtime *runtime)
 static bool lives_in(const struct lw_record *record, const struct lw_runtime *runtime, uint64_t ctl)
 {
     return (ctl & LW_LIVE) != 0 && !lw_record_is_guest(record) &&
-           lw_record_runtime(record) == runtime->number;
+           lw_record_runtime(record) == runtime->number && !lw_record_is_done(record);
 }
 
-/* Cancel whoever was not yet asked to end: one heavy fence for all. */
-static void cancel_all(struct lw_runtime *runtime)
+/* Note in its ctl that this life was cancelled by a stop. */
+static void note_asked(struct lw_record *record, uint32_t generation)
+{
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+
+    while (LW_CTL_GENERATION(ctl) == generation && (ctl & LW_LIVE) != 0 &&
+           !lw_cas_acq_rel(&record->ctl, &ctl, ctl | LW_STOP_ASKED))
+        continue;
+}
+
+/* Cancel everybody, or (anew false) whoever a stop has not cancelled yet: one heavy fence for all. */
+static void cancel_all(struct lw_runtime *runtime, bool anew)
 {
     uint32_t used = lw_records_used();
 
@@ -187,8 +203,10 @@ static void cancel_all(struct lw_runtime *runtime)
         struct lw_record *record = &lw_records[slot];
         uint64_t ctl = lw_load_acq(&record->ctl);
 
-        if (lives_in(record, runtime, ctl) && (ctl & LW_CTL_REQUESTS_MASK) == 0)
-            (void)lw_cancel_request(record, LW_CTL_GENERATION(ctl));
+        if (!lives_in(record, runtime, ctl) || (!anew && (ctl & LW_STOP_ASKED) != 0))
+            continue;
+        if (lw_cancel_request(record, LW_CTL_GENERATION(ctl)))
+            note_asked(record, LW_CTL_GENERATION(ctl));
     }
     lw_asym_heavy(); /* [W3] */
     for (uint32_t slot = 0; slot < used; slot++) {
@@ -211,7 +229,7 @@ static void report_left(struct lw_runtime *runtime, uint64_t live)
     (void)!lw_sys.write(STDERR_FILENO, line, (size_t)size);
     for (uint32_t slot = 0; slot < used; slot++)
         if (lives_in(&lw_records[slot], runtime, lw_load_acq(&lw_records[slot].ctl)))
-            lw_dump_record(STDERR_FILENO, &lw_records[slot]);
+            (void)lw_dump_record(STDERR_FILENO, &lw_records[slot]);
 }
 
 int lw_stop(lw_runtime *runtime, lw_nsec deadline)
@@ -225,15 +243,16 @@ int lw_stop(lw_runtime *runtime, lw_nsec deadline)
         return -ECHILD;
     if (thread != NULL && thread->worker != NULL && thread->worker->runtime == runtime)
         return -EDEADLK;
-    lw_store_rel(&runtime->state, LW_RUNTIME_STOPPING);
-    for (;;) {
+    lw_store_sc(&runtime->state, LW_RUNTIME_STOPPING); /* [T2] */
+    LW_AWAIT(lw_load_sc(&lw_runtimes_pins) == 0);
+    for (bool first = true;; first = false) {
         uint32_t seen = lw_load_acq(&runtime->idle_word);
         lw_nsec now = lw_sys.now();
 
         live = count_live(runtime);
         if (live == 0 || now >= deadline)
             break;
-        cancel_all(runtime); /* again: a spawn that was under way */
+        cancel_all(runtime, first); /* and again: a spawn that was under way */
         lw_sys.futex_wait(&runtime->idle_word, seen,
                           now + STOP_LOOK_NS < deadline ? now + STOP_LOOK_NS : deadline);
     }

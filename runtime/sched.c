@@ -47,8 +47,10 @@ __attribute__((constructor)) static void note_errno(void)
 void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
                       struct lw_record *oldest)
 {
+    lw_runtimes_pin();
     lw_inject_push(&runtime->inject, youngest, oldest);
     lw_maybe_wake_a_worker(runtime);
+    lw_runtimes_unpin();
 }
 
 /* To the tail of the worker's ready ring; by its thread. */
@@ -141,9 +143,13 @@ void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t
         if (oldest == NULL)
             oldest = record;
     }
+    if (worker == NULL) {
+        if (youngest != NULL)
+            lw_make_injected(runtime, youngest, oldest);
+        return;
+    }
     if (youngest != NULL) {
-        if (worker != NULL)
-            worker->overflowed = true;
+        worker->overflowed = true;
         lw_inject_push(&runtime->inject, youngest, oldest);
     }
     lw_maybe_wake_a_worker(runtime);

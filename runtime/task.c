@@ -109,12 +109,14 @@ static LW_NOINLINE int choose(struct lw_worker **worker, struct lw_runtime **run
 {
     int chosen;
 
+    if (*worker == NULL && lw_forked())
+        return -ECHILD;
     if (options != NULL && options->runtime != NULL)
         *runtime = options->runtime;
     else
         *runtime = *worker != NULL ? (*worker)->runtime : lw_runtime_here();
     if (*runtime == NULL)
-        return lw_forked() ? -ECHILD : -EINVAL;
+        return -EINVAL;
     if (*worker != NULL && (*worker)->runtime != *runtime)
         *worker = NULL;
     *class = (*runtime)->stack_class;
@@ -167,8 +169,8 @@ LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime,
         lw_make_fresh(worker, record);
 }
 
-int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
-                  const void *site, struct lw_group *group, uint16_t epoch)
+static int spawn_pinned(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
+                        const void *site, struct lw_group *group, uint16_t epoch)
 {
     struct lw_worker *worker = worker_here();
     struct lw_runtime *runtime;
@@ -179,7 +181,7 @@ int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *op
 
     if (err < 0)
         return err;
-    if (lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING)
+    if (lw_load_sc(&runtime->state) != LW_RUNTIME_RUNNING) /* [T2] */
         return -ESHUTDOWN;
     if (fn == NULL)
         return -EINVAL;
@@ -204,6 +206,17 @@ int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *op
         name_task(task, record, ctl);
     publish(worker, runtime, record, task == NULL && group == NULL);
     return 0;
+}
+
+int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
+                  const void *site, struct lw_group *group, uint16_t epoch)
+{
+    int err;
+
+    lw_runtimes_pin(); /* the caller need not be a task of the runtime that it will be in */
+    err = spawn_pinned(task, fn, arg, options, site, group, epoch);
+    lw_runtimes_unpin();
+    return err;
 }
 
 /* The usual spawn, by a task, with no options: NULL when it needs the long way. */

@@ -196,7 +196,24 @@ LW_INLINE void lw_tick_awake(void)
 void lw_runtimes_lock(void);
 void lw_runtimes_unlock(void);
 
+/* The same for a few instructions of a thread that is none of the runtime's workers: what it hands to
+ * the runtime may end, and the runtime be stopped, before it has finished handing it over.
+ *
+ * [T2] pin; look for the runtime, or at its state  <->  its state or its place in the table changes;
+ *      load the pins; all seq_cst. */
+extern uint32_t lw_runtimes_pins;
+
+LW_INLINE void lw_runtimes_pin(void)
+{
+    (void)lw_add_sc(&lw_runtimes_pins, 1); /* [T2] */
+}
+
+LW_INLINE void lw_runtimes_unpin(void)
+{
+    (void)lw_sub_acq_rel(&lw_runtimes_pins, 1);
+}
+
 /* ---- dump.c */
-void lw_dump_record(int fd, struct lw_record *record);
+int lw_dump_record(int fd, struct lw_record *record); /* 0, or the error of write(2) */
 
 #endif
