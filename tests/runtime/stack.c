@@ -227,6 +227,32 @@ Test(stack, trimmed_memory_is_gone_and_the_stack_can_be_used_again)
     lw_stack_drain(&cache);
 }
 
+static int keeping_madvise(void *at, size_t size, int advice)
+{
+    if (advice != MADV_DONTNEED)
+        return madvise(at, size, advice);
+    errno = EINVAL; /* as for locked memory */
+    return -1;
+}
+
+Test(stack, trimmed_in_vain_is_new_all_the_same)
+{
+    struct lw_stack_cache cache = {0};
+    struct lw_stack_head *head = take(&cache, CLASS);
+
+    lw_sys.madvise = keeping_madvise;
+    sign(head, CLASS, 99);
+    give(&cache, CLASS, head);
+    lw_stack_drain(&cache);
+    (void)lw_stack_trim();
+    for (int i = 0; i < 40; i++) {
+        struct lw_stack_head *again = take(&cache, CLASS);
+
+        cr_assert_eq(again->spare[0], 0);
+        cr_assert_eq(again->slot == 0, again == head);
+    }
+}
+
 /* ---- promises and memory that is refused */
 
 static long mapped, map_budget;
@@ -305,6 +331,26 @@ Test(stack, refused_memory_is_said_at_the_promise_and_loses_nothing)
 Test(stack, refused_memory_loses_nothing_after_growth)
 {
     run_out(4);
+}
+
+Test(stack, promises_that_were_given_back_are_all_there_again)
+{
+    struct lw_stack_cache cache = {0};
+    size_t first = 0;
+
+    map_budget = 3;
+    lw_sys.mmap = counting_mmap;
+    for (int round = 0; round < 4; round++) {
+        size_t count = 0;
+
+        while (lw_stack_promise(round % 2 == 0 ? &cache : NULL, CLASS) == 0)
+            count++;
+        cr_assert(round == 0 || count == first, "%zu promises, then %zu", first, count);
+        first = count;
+        while (count-- > 0)
+            lw_stack_unpromise(round < 2 ? &cache : NULL, CLASS);
+        lw_stack_drain(&cache);
+    }
 }
 
 Test(stack, without_any_memory_there_is_no_promise)
