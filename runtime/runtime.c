@@ -30,7 +30,7 @@
 
 enum { STOP_LOOK_NS = 5000000 };
 
-uint32_t lw_runtimes_pins;
+uint32_t lw_runtimes_pins[2], lw_runtimes_phase;
 
 static pthread_mutex_t runtimes_mutex =
     PTHREAD_MUTEX_INITIALIZER; /* starts, stops, the tick thread's scans */
@@ -43,6 +43,21 @@ void lw_runtimes_lock(void)
 void lw_runtimes_unlock(void)
 {
     (void)pthread_mutex_unlock(&runtimes_mutex);
+}
+
+/* Everybody who pinned before has unpinned.  Who pins meanwhile comes with the other phase, but
+ * for the few who had read the old one: so each count does come to 0. */
+static void flush_pins(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    uint32_t phase;
+
+    (void)pthread_mutex_lock(&mutex);
+    phase = lw_load_rlx(&lw_runtimes_phase);
+    LW_AWAIT(lw_load_sc(&lw_runtimes_pins[(phase + 1) % 2]) == 0); /* [T2] */
+    lw_store_sc(&lw_runtimes_phase, phase + 1);
+    LW_AWAIT(lw_load_sc(&lw_runtimes_pins[phase % 2]) == 0); /* [T2] */
+    (void)pthread_mutex_unlock(&mutex);
 }
 
 void lw_fiber_thread_init(struct lw_thread *thread)
@@ -112,7 +127,7 @@ static void dismiss(struct lw_runtime *runtime)
         (void)pthread_join(runtime->workers[i]->pthread, NULL);
     lw_helpers_fini(runtime);
     lw_store_sc(&lw_runtimes[runtime->number], NULL); /* [T2] */
-    LW_AWAIT(lw_load_sc(&lw_runtimes_pins) == 0);
+    flush_pins();
     for (uint32_t i = 0; i < count; i++)
         lw_worker_free(runtime->workers[i]);
     lw_sys.free(runtime);
@@ -194,7 +209,8 @@ static void note_asked(struct lw_record *record, uint32_t generation)
         continue;
 }
 
-/* Cancel everybody, or (anew false) whoever a stop has not cancelled yet: one heavy fence for all. */
+/* Cancel everybody, or (anew false) whoever a stop has not cancelled yet: one heavy fence for
+ * all. */
 static void cancel_all(struct lw_runtime *runtime, bool anew)
 {
     uint32_t used = lw_records_used();
@@ -244,7 +260,7 @@ int lw_stop(lw_runtime *runtime, lw_nsec deadline)
     if (thread != NULL && thread->worker != NULL && thread->worker->runtime == runtime)
         return -EDEADLK;
     lw_store_sc(&runtime->state, LW_RUNTIME_STOPPING); /* [T2] */
-    LW_AWAIT(lw_load_sc(&lw_runtimes_pins) == 0);
+    flush_pins();
     for (bool first = true;; first = false) {
         uint32_t seen = lw_load_acq(&runtime->idle_word);
         lw_nsec now = lw_sys.now();

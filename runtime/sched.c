@@ -47,10 +47,11 @@ __attribute__((constructor)) static void note_errno(void)
 void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
                       struct lw_record *oldest)
 {
-    lw_runtimes_pin();
+    uint32_t pin = lw_runtimes_pin();
+
     lw_inject_push(&runtime->inject, youngest, oldest);
     lw_maybe_wake_a_worker(runtime);
-    lw_runtimes_unpin();
+    lw_runtimes_unpin(pin);
 }
 
 /* To the tail of the worker's ready ring; by its thread. */

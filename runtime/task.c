@@ -169,8 +169,8 @@ LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime,
         lw_make_fresh(worker, record);
 }
 
-static int spawn_pinned(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
-                        const void *site, struct lw_group *group, uint16_t epoch)
+static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
+                    const void *site, struct lw_group *group, uint16_t epoch)
 {
     struct lw_worker *worker = worker_here();
     struct lw_runtime *runtime;
@@ -211,11 +211,17 @@ static int spawn_pinned(lw_task *task, lw_fn *fn, void *arg, const lw_task_optio
 int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
                   const void *site, struct lw_group *group, uint16_t epoch)
 {
+    struct lw_worker *worker = worker_here();
+    uint32_t pin;
     int err;
 
-    lw_runtimes_pin(); /* the caller need not be a task of the runtime that it will be in */
-    err = spawn_pinned(task, fn, arg, options, site, group, epoch);
-    lw_runtimes_unpin();
+    /* A task keeps its own runtime there by being one of it. */
+    if (worker != NULL &&
+        (options == NULL || options->runtime == NULL || options->runtime == worker->runtime))
+        return spawn_in(task, fn, arg, options, site, group, epoch);
+    pin = lw_runtimes_pin();
+    err = spawn_in(task, fn, arg, options, site, group, epoch);
+    lw_runtimes_unpin(pin);
     return err;
 }
 

@@ -196,21 +196,28 @@ LW_INLINE void lw_tick_awake(void)
 void lw_runtimes_lock(void);
 void lw_runtimes_unlock(void);
 
-/* The same for a few instructions of a thread that is none of the runtime's workers: what it hands to
- * the runtime may end, and the runtime be stopped, before it has finished handing it over.
+/* The same for a few instructions of a thread that is none of the runtime's workers: what it hands
+ * to the runtime may end, and the runtime be stopped, before it has finished handing it over.
+ * There are two counts, so that who waits for those who pinned before does not wait for those who
+ * pin now.
  *
- * [T2] pin; look for the runtime, or at its state  <->  its state or its place in the table changes;
- *      load the pins; all seq_cst. */
-extern uint32_t lw_runtimes_pins;
+ * [T2] pin; look for the runtime, or at its state  <->  its state or its place in the table
+ *      changes;
+ *      see each count at 0 once; all seq_cst. */
+extern uint32_t lw_runtimes_pins[2], lw_runtimes_phase;
 
-LW_INLINE void lw_runtimes_pin(void)
+LW_MUST_CHECK LW_INLINE uint32_t lw_runtimes_pin(void)
 {
-    (void)lw_add_sc(&lw_runtimes_pins, 1); /* [T2] */
+    uint32_t phase =
+        lw_load_rlx(&lw_runtimes_phase) % 2; /* either would do: see lw_runtimes_flush() */
+
+    (void)lw_add_sc(&lw_runtimes_pins[phase], 1); /* [T2] */
+    return phase;
 }
 
-LW_INLINE void lw_runtimes_unpin(void)
+LW_INLINE void lw_runtimes_unpin(uint32_t pin)
 {
-    (void)lw_sub_acq_rel(&lw_runtimes_pins, 1);
+    (void)lw_sub_acq_rel(&lw_runtimes_pins[pin], 1);
 }
 
 /* ---- dump.c */
