@@ -84,14 +84,10 @@ static LW_NOINLINE int wait_slow(lw_event *event, struct lw_record *me, struct w
         return lw_timeout_error(LW_NOW);
     }
     lw_wait_begin(me, LW_WAIT_EVENT, event, event->wait.name, deadline, site);
-    if (want.mode != ANY || want.data != NULL) {
-        lw_store_rlx(&cold->mode, (uint8_t)want.mode);
-        cold->data = want.data;
+    lw_store_rlx(&cold->mode, (uint8_t)want.mode);
+    cold->data = want.data;
+    if (want.mode != ANY || want.data != NULL)
         word |= VALUED;
-    } else if (word & VALUED) {
-        lw_store_rlx(&cold->mode, ANY);
-        cold->data = NULL;
-    }
     lw_queue_push(&event->wait._queue, &cold->node);
     drop_guard(event, word | QUEUED);
     outcome = lw_wait_finish(me);

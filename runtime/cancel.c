@@ -70,7 +70,8 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
             break;
         /* It went from ARMED to WAITING, or ended: look again. */
     }
-    /* Delivered, so nothing is left to withdraw.  The task cannot run, nor end, before it is queued. */
+    /* Delivered, so nothing is left to withdraw.  The task cannot run, nor end, before it is
+     * queued. */
     take_fresh(record);
     if (batch == NULL)
         lw_make_ready(record, false);

@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/* At the last runtime's end: let it go and wait until it has, unless somebody waits for a signal. */
+/* At the last runtime's end: let it go and wait until it has, unless somebody waits for a
+ * signal. */
 void lw_courier_retire(void);
 
 /* There is one.  For the child of a fork: takes no guard. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* errno where the caller is now: see <latchwork/errno.h>.  The barrier keeps a compiler that sees this
- * function (link-time optimisation) from taking it for one whose value never changes. */
+/* errno where the caller is now: see <latchwork/errno.h>.  The barrier keeps a compiler that sees
+ * this function (link-time optimisation) from taking it for one whose value never changes. */
 #include <latchwork/errno.h>
 
 #include "runtime/thread.h"

@@ -3,21 +3,23 @@
  *
  *     _word = running:32 (signed) | epoch:16 | flags:16
  *
- * running counts the children, and one less while somebody waits (WAITED): the group's own unit is taken
- * away by the first waiter.  So a child that finds 0 at its end is the last of a group that is waited
- * for; in the same compare-and-swap in which it counts itself out it gives the unit back and takes the
- * guard.  It takes the waiters out and drops the guard, its last touch, before it wakes them.  Every
- * other child's last touch is the one that counts it out.  So nobody can find the group empty before
- * those who have left it are done with it: its memory may end as soon as a wait has returned.
+ * running counts the children, and one less while somebody waits (WAITED): the group's own unit is
+ * taken away by the first waiter.  So a child that finds 0 at its end is the last of a group that
+ * is waited for; in the same compare-and-swap in which it counts itself out it gives the unit back
+ * and takes the guard.  It takes the waiters out and drops the guard, its last touch, before it
+ * wakes them.  Every other child's last touch is the one that counts it out.  So nobody can find
+ * the group empty before those who have left it are done with it: its memory may end as soon as a
+ * wait has returned.
  *
- * A spawn or an end that never waited costs one RMW each.  A child enrols in the list of members when it
- * first waits (or asks), under the guard; until then it learns of a cancel from the epoch, which was
- * noted at its spawn.  A child that is still to be spawned while the group is being torn down is born
- * with an epoch that differs, cancelled (TEARDOWN).
+ * A spawn or an end that never waited costs one RMW each.  A child enrols in the list of members
+ * when it first waits (or asks), under the guard; until then it learns of a cancel from the epoch,
+ * which was noted at its spawn.  A child that is still to be spawned while the group is being torn
+ * down is born with an epoch that differs, cancelled (TEARDOWN).
  *
  * The waiters' queue is _reserved[0]; the members' list _children, linked through line 4 of cold.
  *
- * [G2] what a child did  ->  the waiter: running - 1 (acq_rel) by all; the last one's acquire; its wake.
+ * [G2] what a child did  ->  the waiter: running - 1 (acq_rel) by all; the last one's acquire; its
+ *      wake.
  *      A waiter that finds nobody running: load of the word (acquire). */
 #include <latchwork/group.h>
 
@@ -86,7 +88,8 @@ void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int s
         lw_group_cancel(group);
 }
 
-/* One less runs.  True: it was the last, and somebody waits; the guard is taken, the unit given back. */
+/* One less runs.  True: it was the last, and somebody waits; the guard is taken, the unit given
+ * back. */
 static bool count_out(struct lw_group *group)
 {
     uint64_t word = lw_load_rlx(word_of(group));
@@ -99,7 +102,8 @@ static bool count_out(struct lw_group *group)
         } else if ((word & GUARD) != 0) {
             lw_spin(&rounds);
             word = lw_load_rlx(word_of(group));
-        } else if (lw_cas_acq_rel(word_of(group), &word, (word & ~(uint64_t)WAITED) | GUARD)) { /* [G2] */
+        } else if (lw_cas_acq_rel(word_of(group), &word,
+                                  (word & ~(uint64_t)WAITED) | GUARD)) { /* [G2] */
             return true;
         }
     }
@@ -147,10 +151,11 @@ void lw_group_cancel(lw_group *group)
     uint64_t word = lw_guard_take(word_of(group), GUARD), next;
 
     do
-        next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1) << EPOCH_SHIFT;
+        next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1)
+                                                                 << EPOCH_SHIFT;
     while (!lw_cas_acq_rel(word_of(group), &word, next));
-    /* Members leave the list under the guard before their records are given back, so all of these are
-     * alive; one heavy fence serves them all. */
+    /* Members leave the list under the guard before their records are given back, so all of these
+     * are alive; one heavy fence serves them all. */
     for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
         struct lw_record *member = lw_cold_record(cold);
 
@@ -174,7 +179,8 @@ static bool is_over(uint64_t word)
 }
 
 /* Under the guard: put the caller among the waiters.  False: there is nothing to wait for. */
-static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec deadline, const void *site, bool shielded)
+static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec deadline,
+                       const void *site, bool shielded)
 {
     uint64_t word = lw_load_acq(word_of(group)); /* [G2] */
 
@@ -192,8 +198,8 @@ static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec dea
     return true;
 }
 
-/* The wait ended otherwise: leave the queue, the last one with the unit; unless the last child has taken
- * all out of the queue already. */
+/* The wait ended otherwise: leave the queue, the last one with the unit; unless the last child has
+ * taken all out of the queue already. */
 static void leave_queue(struct lw_group *group, struct lw_record *me)
 {
     struct lw_node *node = &lw_record_cold(me)->node;
@@ -208,7 +214,8 @@ static void leave_queue(struct lw_group *group, struct lw_record *me)
     lw_guard_drop(word_of(group), GUARD);
 }
 
-static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec deadline, const void *site, bool shielded)
+static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec deadline,
+                      const void *site, bool shielded)
 {
     enum lw_outcome outcome;
     bool waits;
@@ -271,7 +278,8 @@ int lw_group_end(lw_group *group, int status)
         tear_down(group);
     err = lw_wait_enter(&me, LW_FOREVER);
     if (err < 0)
-        return status < 0 ? status : err; /* no memory for a guest's record: nothing can be waited for */
+        return status < 0 ? status
+                          : err; /* no memory for a guest's record: nothing can be waited for */
     while ((err = wait_group(group, me, LW_FOREVER, site, cancelled)) < 0) {
         if (err == -ECANCELED)
             cancelled = true;
@@ -295,7 +303,8 @@ size_t lw_group_running(const lw_group *group)
 {
     uint64_t word = lw_load_acq(&group->_word._value);
 
-    return (size_t)(running(word) + ((word & WAITED) != 0)); /* while somebody waits one unit is away */
+    return (size_t)(running(word) +
+                    ((word & WAITED) != 0)); /* while somebody waits one unit is away */
 }
 
 /* ---- as a scope */
@@ -313,4 +322,5 @@ static int leave(lw_scope *scope, int status)
     return lw_group_end((struct lw_group *)(void *)scope, status);
 }
 
-const lw_scope_kind lw_group_kind = {.name = "group", .enter = enter, .exit = leave, .blocking = false};
+const lw_scope_kind lw_group_kind = {
+    .name = "group", .enter = enter, .exit = leave, .blocking = false};

@@ -21,7 +21,8 @@ enum {
 /* Work for a helper: embed it, first or not, in what the work needs. */
 struct lw_job {
     void (*work)(struct lw_job *job); /* runs on a helper thread; may block as long as it likes */
-    void (*drop)(struct lw_job *job); /* frees the job and all it owns; on any thread; never waits */
+    void (*drop)(
+        struct lw_job *job); /* frees the job and all it owns; on any thread; never waits */
     /* private, under the set's guard */
     struct lw_job *next;      /* in the queue of those that no helper has begun */
     struct lw_record *waiter; /* who waits for it now; NULL: nobody */
@@ -39,8 +40,8 @@ enum lw_job_state { LW_JOB_QUEUED, LW_JOB_STARTED, LW_JOB_ENDED, LW_JOB_REFUSED,
  * Anyone.  May switch task.  Cancellation point.  LW_NOW: -ETIMEDOUT. */
 int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site);
 
-/* The runtime's own set, sized by helpers_max: -ENOMEM.  fini, when no task of the runtime is left, so
- * that no helper works any more: blocks the thread for as long as threads take to end. */
+/* The runtime's own set, sized by helpers_max: -ENOMEM.  fini, when no task of the runtime is
+ * left, so that no helper works any more: blocks the thread for as long as threads take to end. */
 int lw_helpers_init(struct lw_runtime *runtime);
 void lw_helpers_fini(struct lw_runtime *runtime);
 

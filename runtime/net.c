@@ -231,16 +231,18 @@ struct goal {
     bool begun;
 };
 
-/* Asking again tells how far it is: EALREADY, then success or the error, once. */
+/* Asking again tells how far it is: EALREADY, then success or the error, once.  One that was
+ * interrupted goes on. */
 static ssize_t connect_on(struct lw_io_call *call, void *arg)
 {
     struct goal *goal = arg;
-    ssize_t err = lw_io_result(lw_sys.connect(call->fd, goal->address, goal->size));
+    ssize_t err;
 
+    while ((err = lw_io_result(lw_sys.connect(call->fd, goal->address, goal->size))) == -EINTR)
+        goal->begun = true;
     switch (-err) {
     case EINPROGRESS:
     case EALREADY:
-    case EINTR: /* goes on in the background */
         goal->begun = true;
         return -EAGAIN;
     case EISCONN:

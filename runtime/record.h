@@ -196,7 +196,8 @@ LW_INLINE unsigned lw_record_runtime(const struct lw_record *record)
 /* Its fn has ended, and nobody has taken the status yet. */
 LW_INLINE bool lw_record_is_done(const struct lw_record *record)
 {
-    return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 && lw_load_acq(&record->peer) == LW_PEER_DONE;
+    return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 &&
+           lw_load_acq(&record->peer) == LW_PEER_DONE;
 }
 
 /* Free records of one worker (or, under a lock, of all guests). */

@@ -18,7 +18,8 @@ struct lw_thread {
         current;
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
-    uint64_t owner;            /* lock word of `current` as an owner; 0: not asked for since it was switched to */
+    uint64_t
+        owner; /* lock word of `current` as an owner; 0: not asked for since it was switched to */
     struct lw_cold *cold;      /* of `current`, once owner is set */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
     void *idle_fiber;          /* sanitizers: the context of the idle stack */

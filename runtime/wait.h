@@ -279,7 +279,8 @@ LW_INLINE struct lw_record *lw_queue_claim(void **tail)
 /* Which half of the wait word a guest sleeps on. */
 enum { LW_WAIT_LOW_HALF = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ };
 
-/* Waits that the detector follows begin ARMED: what the task holds may still change until it parks. */
+/* Waits that the detector follows begin ARMED: what the task holds may still change until it
+ * parks. */
 LW_INLINE bool lw_wait_is_in_graph(enum lw_wait_kind kind)
 {
     return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;

@@ -24,7 +24,8 @@ void assert_no_leaks(void);
 /* Kill the test with a dump of all tasks when it takes longer: in .init of each suite. */
 void watchdog(void); /* 60 s, 300 s under sanitizers or valgrind */
 
-/* Under a sanitizer, valgrind or an emulator: everything is slow, and memory is not as it is otherwise. */
+/* Under a sanitizer, valgrind or an emulator: everything is slow, and memory is not as it is
+ * otherwise. */
 bool is_slow(void);
 
 /* Fewer rounds where everything is slow. */

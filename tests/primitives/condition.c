@@ -188,12 +188,19 @@ static bool always(void *arg)
     return true;
 }
 
+/* Asked before the wait, and after it. */
+static bool second_time(void *arg)
+{
+    return ++*(int *)arg == 2;
+}
+
 static int use_codes(void *arg)
 {
     struct shared shared = {0};
     lw_lock *lock = &shared.mutex.lock;
     lw_semaphore semaphore = LW_SEMAPHORE_INIT(NULL, 1);
     lw_nsec deadline;
+    int asked = 0;
 
     (void)arg;
     cr_assert_eq(lw_condition_wait(&shared.condition, lock, LW_FOREVER), -EPERM);
@@ -210,6 +217,8 @@ static int use_codes(void *arg)
     cr_assert_eq(lw_condition_wait_for(&shared.condition, lock, never, NULL, lw_in(LW_MS)),
                  -ETIMEDOUT);
     cr_assert_eq(lw_condition_wait_for(&shared.condition, lock, always, NULL, LW_NOW), 0);
+    cr_assert_eq(lw_condition_wait_for(&shared.condition, lock, second_time, &asked, lw_in(LW_MS)),
+                 0);
     cr_assert(lw_owned(lock));
     cr_assert_eq(lw_release(lock), 0);
     cr_assert_eq(lw_load_acq(&lock->_word._value), 0);

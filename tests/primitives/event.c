@@ -179,6 +179,7 @@ static int want_values(void *arg)
     lw_event_put(&gate.event, &values[0]);
     cr_assert_eq(lw_event_wait_for(&gate.event, &values[0], LW_NOW), 0);
     cr_assert_eq(lw_event_wait_for(&gate.event, &values[1], LW_NOW), -ETIMEDOUT);
+    tasks[4] = start_waiter(take_next, &untold); /* before one who takes the value */
     for (int i = 0; i < 3; i++)
         tasks[i] = start_waiter(take_wanted, &wants[i]);
     tasks[3] = start_waiter(take_next, &any);
@@ -269,35 +270,44 @@ Test(event, waits_end_once_whatever_ends_them)
     run_all(crowds, NULL);
 }
 
-/* A set against a clear that looks for work after it: the work is seen, or the set comes after. */
+/* A set of a set event against a clear by one who looks for work after it: the work is seen, or the
+ * set comes after the clear.  Each round is one meeting of the two, a little later than the
+ * last. */
 struct work {
     lw_event there;
-    long made, done, goal; /* made: atomic */
+    long round, made; /* atomic */
+    long rounds;
 };
 
 static int make_work(void *arg)
 {
     struct work *work = arg;
 
-    for (long i = 0; i < work->goal; i++) {
-        (void)__atomic_add_fetch(&work->made, 1, __ATOMIC_RELAXED);
+    for (long i = 1; i <= work->rounds; i++) {
+        AWAIT(__atomic_load_n(&work->round, __ATOMIC_ACQUIRE) == i);
+        __atomic_store_n(&work->made, i, __ATOMIC_RELAXED);
         lw_event_set(&work->there);
     }
     return 0;
 }
 
-static int do_work(void *arg)
+static int find_work(void *arg)
 {
-    struct work work = {.goal = rounds(20000)};
+    struct work work = {.rounds = rounds(20000)};
     lw_task maker;
 
     (void)arg;
     cr_assert_eq(lw_spawn(&maker, make_work, &work, NULL), 0);
-    while (work.done < work.goal) {
+    for (long i = 1; i <= work.rounds; i++) {
+        lw_event_set(&work.there);
+        __atomic_store_n(&work.round, i, __ATOMIC_RELEASE);
+        for (long later = 0; later < i % 2048; later++)
+            __asm__ volatile("" ::: "memory");
         lw_event_clear(&work.there);
-        if (__atomic_load_n(&work.made, __ATOMIC_RELAXED) == work.done)
+        while (__atomic_load_n(&work.made, __ATOMIC_RELAXED) != i) {
             cr_assert_eq(lw_event_wait(&work.there, LW_FOREVER), 0);
-        work.done = __atomic_load_n(&work.made, __ATOMIC_RELAXED);
+            lw_event_clear(&work.there); /* it may have been the set of the round before */
+        }
     }
     cr_assert_eq(join_status(maker), 0);
     return 0;
@@ -305,7 +315,7 @@ static int do_work(void *arg)
 
 Test(event, a_set_of_a_set_event_is_seen_by_who_clears_and_looks)
 {
-    run_all(do_work, NULL);
+    run_all(find_work, NULL);
 }
 
 static void *pass_thread(void *arg)

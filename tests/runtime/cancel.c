@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of cancel: delivered once, by the current wait or the next one, and by nothing else; fn always
- * runs; a grant is not taken back.  Rows R377 and R384; the others of cancel's are in shield.c. */
+/* Laws of cancel: delivered once, by the current wait or the next one, and by nothing else; fn
+ * always runs; a grant is not taken back.  Rows R377 and R384; the others of cancel's are in
+ * shield.c. */
 #include <errno.h>
 
 #include "runtime/atomic.h"
@@ -10,7 +11,8 @@ TestSuite(cancel, .init = watchdog);
 
 static uint32_t inside, go, word, reached;
 
-/* Run fn as a task, cancel it `times` once it has set `inside`, then set `go`; its status must be 0. */
+/* Run fn as a task, cancel it `times` once it has set `inside`, then set `go`; its status must be
+ * 0. */
 static int cancel_inside(lw_fn *fn, unsigned times)
 {
     lw_task task;
@@ -249,7 +251,8 @@ static int withdraw_from_outside(void *arg)
     AWAIT(is_waiting(task));
     cr_assert_eq(lw_cancel(task), 0);
     if (lw_uncancel(task) == 0)
-        cr_assert_eq(lw_futex_wake(&word, 1), 1, "the request was withdrawn, and has ended the wait all the same");
+        cr_assert_eq(lw_futex_wake(&word, 1), 1,
+                     "the request was withdrawn, and has ended the wait all the same");
     cr_assert_eq(lw_join(task, &status, LW_FOREVER), 0);
     cr_assert_eq(status, -ECANCELED);
     return 0;

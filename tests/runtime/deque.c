@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of the deque: newest first to its owner, oldest first to thieves, each element to exactly one of
- * them, over wraps and growth; a push that finds no memory changes nothing. */
+/* Laws of the deque: newest first to its owner, oldest first to thieves, each element to exactly
+ * one of them, over wraps and growth; a push that finds no memory changes nothing. */
 #include "runtime/deque.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Laws of fork(2): the child of a process whose tasks run may exec; each call that would need the
- * parent's threads fails clearly, none hangs; the parent notices nothing.  A process whose runtime does
- * not run yet, or no more, loses nothing by a fork. */
+ * parent's threads fails clearly, none hangs; the parent notices nothing.  A process whose runtime
+ * does not run yet, or no more, loses nothing by a fork. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of lw_futex_*: wakes go to those who have waited longest, to as many as asked, and only to those
- * of that word; no wake after the comparison is missed; tasks and plain threads wait side by side. */
+/* Laws of lw_futex_*: wakes go to those who have waited longest, to as many as asked, and only to
+ * those of that word; no wake after the comparison is missed; tasks and plain threads wait side by
+ * side. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -164,7 +165,8 @@ Test(futex, needs_no_runtime)
     cr_assert_eq(task_and_guest(NULL), 0);
 }
 
-/* The word flickers: what a wait without a deadline says is only that it differed, or that it was woken. */
+/* The word flickers: what a wait without a deadline says is only that it differed, or that it was
+ * woken. */
 static uint32_t flicker, done;
 
 static void *flip(void *arg)

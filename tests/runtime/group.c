@@ -70,7 +70,8 @@ static int setup_badly(lw_group *group)
 
 static int cleanup_well(lw_group *group)
 {
-    cr_assert_eq(lw_group_running(group), 10, "the cleanup comes before the children are cancelled");
+    cr_assert_eq(lw_group_running(group), 10,
+                 "the cleanup comes before the children are cancelled");
     return note(3, 0);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of the injection stack: first in, first out for each pusher; chains keep their order; each record
- * goes to exactly one taker, with many pushers and takers; it needs no memory and has no capacity. */
+/* Laws of the injection stack: first in, first out for each pusher; chains keep their order; each
+ * record goes to exactly one taker, with many pushers and takers; it needs no memory and has no
+ * capacity. */
 #include "runtime/inject.h"
 
 #include <pthread.h>

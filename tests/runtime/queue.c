@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of order: the queue of an object is first in, first out and loses nobody; a yield lets all the
- * others run once; what was woken runs before what never ran, yet nobody waits for ever: not a task
- * that was never started, not one from another thread, however busy the rest is. */
+/* Laws of order: the queue of an object is first in, first out and loses nobody; a yield lets all
+ * the others run once; what was woken runs before what never ran, yet nobody waits for ever: not a
+ * task that was never started, not one from another thread, however busy the rest is. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -92,7 +92,8 @@ static int yield_in_turn(void *arg)
     /* From the first lap on which all run, each lap has the same order. */
     for (int lap = 2; lap < LAPS - 1; lap++)
         for (int i = 0; i < TASKS; i++)
-            cr_assert_eq(turns.order[lap * TASKS + i], turns.order[TASKS + i], "lap %d, place %d", lap, i);
+            cr_assert_eq(turns.order[lap * TASKS + i], turns.order[TASKS + i], "lap %d, place %d",
+                         lap, i);
     return 0;
 }
 
@@ -294,7 +295,8 @@ static int never_blocks(void *arg)
     static uint32_t word;
 
     (void)arg;
-    while (!lw_load_acq(&stop)) /* the word differs: it never has to wait, and yet others get their turn */
+    while (!lw_load_acq(
+        &stop)) /* the word differs: it never has to wait, and yet others get their turn */
         cr_assert_eq(lw_futex_wait(&word, 1, LW_FOREVER), -EAGAIN);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of records: an id is stale for ever once its life is over, whatever becomes of the slot (reuse,
- * a trim and a new carving, the end of its generations); the wait sequence never falls; no record is in
- * two hands or lost between caches, depot and threads; memory that is refused loses nothing. */
+/* Laws of records: an id is stale for ever once its life is over, whatever becomes of the slot
+ * (reuse, a trim and a new carving, the end of its generations); the wait sequence never falls; no
+ * record is in two hands or lost between caches, depot and threads; memory that is refused loses
+ * nothing. */
 #include "runtime/record.h"
 
 #include <errno.h>
@@ -82,7 +83,8 @@ Test(record, id_is_stale_after_each_reuse_of_its_slot)
 }
 
 /* Take a chunk's worth and more, so that some chunks are whole. */
-static void take_many(struct lw_record_cache *cache, struct lw_record **records, uint64_t *ids, long count)
+static void take_many(struct lw_record_cache *cache, struct lw_record **records, uint64_t *ids,
+                      long count)
 {
     for (long i = 0; i < count; i++) {
         records[i] = lw_record_take(cache);
@@ -116,7 +118,8 @@ Test(record, id_stays_stale_and_sequence_grows_over_trim_and_new_carving)
         for (long i = 0; i < COUNT; i++)
             lw_record_give(&cache, records[i]);
         lw_record_drain(&cache);
-        cr_assert_geq(lw_record_trim(), 2 * CHUNK * (sizeof(struct lw_record) + sizeof(struct lw_cold)));
+        cr_assert_geq(lw_record_trim(),
+                      2 * CHUNK * (sizeof(struct lw_record) + sizeof(struct lw_cold)));
         for (long i = 0; i < COUNT; i++)
             assert_stale(ids[lap][i]);
     }
@@ -235,7 +238,8 @@ static void *churn(void *arg)
         if (held[k] == NULL) {
             held[k] = lw_record_take(&cache);
             cr_assert_not_null(held[k]);
-            cr_assert_eq(lw_add_acq_rel(&owners[lw_record_slot(held[k])], 1), 0, "a record is in two hands");
+            cr_assert_eq(lw_add_acq_rel(&owners[lw_record_slot(held[k])], 1), 0,
+                         "a record is in two hands");
             cr_assert_eq((uint32_t)held[k]->ctl, 0, "not as new");
             ids[k] = live(held[k]);
         } else {

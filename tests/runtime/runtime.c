@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of starting and stopping: nothing is left of what failed or was stopped; a stop cancels all and
- * says who stays; several runtimes; who is stuck in a call or hogs a CPU stops nobody else. */
+/* Laws of starting and stopping: nothing is left of what failed or was stopped; a stop cancels all
+ * and says who stays; several runtimes; who is stuck in a call or hogs a CPU stops nobody else. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -98,9 +98,11 @@ Test(runtime, start_after_stop_many_times_leaves_nothing)
         now = count_resources();
         if (lap == 0)
             first = now;
-        cr_assert_eq(now.blocks, first.blocks, "lap %d: %ld blocks, then %ld", lap, first.blocks, now.blocks);
+        cr_assert_eq(now.blocks, first.blocks, "lap %d: %ld blocks, then %ld", lap, first.blocks,
+                     now.blocks);
         cr_assert_eq(now.descriptors, first.descriptors, "lap %d: descriptors", lap);
-        AWAIT(count_resources().threads == first.threads); /* a joined thread may be seen a moment longer */
+        AWAIT(count_resources().threads ==
+              first.threads); /* a joined thread may be seen a moment longer */
     }
     assert_no_leaks();
 }
@@ -168,13 +170,16 @@ Test(runtime, failing_start_leaves_nothing)
                 break; /* it makes fewer than n such calls */
             }
             sys_fail(kinds[k].call, 0, false);
-            if (err == 0) /* it can do without, or the call came from a thread that was just started */
+            if (err ==
+                0) /* it can do without, or the call came from a thread that was just started */
                 cr_assert_eq(lw_stop(runtime, LW_FOREVER), 0);
             else
                 cr_assert_eq(err, kinds[k].err, "call %d, the %ld.: %d", kinds[k].call, nth, err);
             now = count_resources();
-            cr_assert_eq(now.blocks, before.blocks, "call %d, the %ld.: blocks", kinds[k].call, nth);
-            cr_assert_eq(now.descriptors, before.descriptors, "call %d, the %ld.: descriptors", kinds[k].call, nth);
+            cr_assert_eq(now.blocks, before.blocks, "call %d, the %ld.: blocks", kinds[k].call,
+                         nth);
+            cr_assert_eq(now.descriptors, before.descriptors, "call %d, the %ld.: descriptors",
+                         kinds[k].call, nth);
             AWAIT(count_resources().threads == before.threads);
         }
     }

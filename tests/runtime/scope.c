@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of scopes: entered and left once, in any way; the exit has the last word; blocking kinds run on
- * helpers.  Rows R195 to R198 and R213 to R216. */
+/* Laws of scopes: entered and left once, in any way; the exit has the last word; blocking kinds
+ * run on helpers.  Rows R195 to R198 and R213 to R216. */
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>

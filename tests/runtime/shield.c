@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of shields: a cancel waits outside, nothing inside is interrupted, the exit raises nothing, and
- * the next wait after the outermost one delivers once.  Rows R361 to R383 but R377 (cancel.c) and R380,
- * which needs a lock to force. */
+/* Laws of shields: a cancel waits outside, nothing inside is interrupted, the exit raises nothing,
+ * and the next wait after the outermost one delivers once.  Rows R361 to R383 but R377 (cancel.c)
+ * and R380, which needs a lock to force. */
 #include <errno.h>
 #include <pthread.h>
 
@@ -13,7 +13,8 @@ TestSuite(shield, .init = watchdog);
 
 static uint32_t inside, go, word, reached;
 
-/* Run fn as a task, cancel it `times` once it has set `inside`, then set `go`; its status must be 0. */
+/* Run fn as a task, cancel it `times` once it has set `inside`, then set `go`; its status must be
+ * 0. */
 static int cancel_inside(lw_fn *fn, unsigned times)
 {
     lw_task task;
@@ -209,7 +210,9 @@ static int no_wait_after(void *arg)
     (void)arg;
     LW_SHIELD()
         show_and_wait_for_go();
-    return lw_cancel_requests() == 1 ? 0 : -EINVAL; /* R375: its value stands, the request is seen */
+        return lw_cancel_requests() == 1
+                   ? 0
+                   : -EINVAL; /* R375: its value stands, the request is seen */
 }
 
 static int cleanup_with_shield(void *arg)

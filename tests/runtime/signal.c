@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of lw_signal_wait(): each signal that comes is given to exactly one caller, the first who wants
- * it; one that nobody wants is kept; a wait that fails has taken none. */
+/* Laws of lw_signal_wait(): each signal that comes is given to exactly one caller, the first who
+ * wants it; one that nobody wants is kept; a wait that fails has taken none. */
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -125,13 +125,16 @@ static int check_order(void *arg)
         await_done(i + 1);
         cr_assert_eq(lw_load_acq(&waiters[i].done), i + 1, "not the first in the queue got it");
         cr_assert_eq(waiters[i].result, SIGUSR1);
+        finish(&waiters[i]);
     }
     cr_assert_eq(lw_load_acq(&other.done), 0, "a signal was given to who did not want it");
+    start(&waiters[0], usr1, 1, LW_FOREVER);
+    cr_assert_eq(raise(SIGUSR1), 0);
+    cr_assert_eq(wait_one(usr1, 1, LW_NOW), -ETIMEDOUT, "taken before who was there first");
+    finish(&waiters[0]);
     cr_assert_eq(kill(getpid(), SIGUSR2), 0);
     finish(&other);
     cr_assert_eq(other.result, SIGUSR2);
-    for (int i = 0; i < WAITERS; i++)
-        finish(&waiters[i]);
     return 0;
 }
 
@@ -168,8 +171,31 @@ Test(signal, is_not_taken_by_a_wait_that_fails)
     assert_no_leaks();
 }
 
-/* Many signals, one after the other, while waits begin, expire and are cancelled all the time: each is
- * received exactly once. */
+/* Others come and go; who waits for ever is not lost among them. */
+static int check_patient(void *arg)
+{
+    struct waiter patient;
+
+    (void)arg;
+    for (int i = 0; i < 10; i++) {
+        cr_assert_eq(wait_one(both, 2, lw_in(100 * LW_US)), -ETIMEDOUT);
+        start(&patient, usr1, 1, LW_FOREVER);
+        for (int j = 0; j < 3; j++)
+            cr_assert_eq(wait_one(usr2, 1, lw_in(300 * LW_US)), -ETIMEDOUT);
+        cr_assert_eq(kill(getpid(), SIGUSR1), 0);
+        finish(&patient);
+        cr_assert_eq(patient.result, SIGUSR1);
+    }
+    return 0;
+}
+
+Test(signal, reaches_who_waits_among_others_that_give_up)
+{
+    run_all(check_patient, NULL);
+}
+
+/* Many signals, one after the other, while waits begin, expire and are cancelled all the time:
+ * each is received exactly once. */
 static uint32_t received, rounds_left;
 
 static int receive(void *arg)

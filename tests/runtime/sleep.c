@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of time: no sleep ends early, shorter ones end first, past deadlines do not wait and endless ones
- * do; a duration is no deadline; many sleep at once; a process in which all wait does nothing. */
+/* Laws of time: no sleep ends early, shorter ones end first, past deadlines do not wait and
+ * endless ones do; a duration is no deadline; many sleep at once; a process in which all wait does
+ * nothing. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -107,8 +108,10 @@ static int in_order(void *arg)
     }
     for (int i = 0; i < SLEEPERS; i++)
         cr_assert_eq(lw_join(tasks[i], NULL, LW_FOREVER), 0);
-    for (int i = 1; i < SLEEPERS; i++) /* what is due in one turn of the wheel may come in any order within a tick */
-        cr_assert_geq(sleepers.deadlines[sleepers.order[i]], sleepers.deadlines[sleepers.order[i - 1]] - 70000);
+    for (int i = 1; i < SLEEPERS;
+         i++) /* what is due in one turn of the wheel may come in any order within a tick */
+        cr_assert_geq(sleepers.deadlines[sleepers.order[i]],
+                      sleepers.deadlines[sleepers.order[i - 1]] - 70000);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits that are granted, time out and are cancelled all at once, from tasks and plain threads, over
- * many seeds and on 1, 2 and 4 workers: each ends in exactly one way, nothing granted is lost or
- * doubled, and nobody is left behind. */
+/* Waits that are granted, time out and are cancelled all at once, from tasks and plain threads,
+ * over many seeds and on 1, 2 and 4 workers: each ends in exactly one way, nothing granted is lost
+ * or doubled, and nobody is left behind. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -62,7 +62,8 @@ static void *blow(void *arg)
         uint64_t draw = random_draw(&random) >> 32;
 
         if (draw % 3 != 0)
-            (void)lw_add_acq_rel(&wakes.woken, lw_futex_wake(&wakes.words[draw % WORDS], (uint32_t)(draw >> 8) % 4));
+            (void)lw_add_acq_rel(
+                &wakes.woken, lw_futex_wake(&wakes.words[draw % WORDS], (uint32_t)(draw >> 8) % 4));
         else if (lw_cancel(wakes.tasks[(draw >> 8) % WAITERS]) == 0)
             (void)lw_add_acq_rel(&wakes.sent, 1);
         if (draw % 64 == 0)
@@ -111,11 +112,13 @@ static int storm_of_wakes(void *arg)
     lw_store_rel(&wakes.done, 1);
     (void)pthread_join(blower, NULL);
     cr_assert_eq(lw_join(task, NULL, LW_FOREVER), 0);
-    cr_assert_eq(wakes.woken, wakes.granted, "%lu wakes counted, %lu waits granted", wakes.woken, wakes.granted);
+    cr_assert_eq(wakes.woken, wakes.granted, "%lu wakes counted, %lu waits granted", wakes.woken,
+                 wakes.granted);
     cr_assert_leq(wakes.cancelled, wakes.sent);
-    cr_assert_eq(wakes.granted + wakes.timedout + wakes.cancelled, (uint64_t)((WAITERS + GUESTS) * wakes.laps));
-    cr_assert(wakes.granted > 0 && wakes.timedout > 0 && wakes.cancelled > 0, "%lu %lu %lu", wakes.granted,
-              wakes.timedout, wakes.cancelled);
+    cr_assert_eq(wakes.granted + wakes.timedout + wakes.cancelled,
+                 (uint64_t)((WAITERS + GUESTS) * wakes.laps));
+    cr_assert(wakes.granted > 0 && wakes.timedout > 0 && wakes.cancelled > 0, "%lu %lu %lu",
+              wakes.granted, wakes.timedout, wakes.cancelled);
     for (int i = 0; i < WORDS; i++)
         cr_assert_eq(lw_futex_wake(&wakes.words[i], LW_ALL), 0, "somebody was left in the queue");
     return 0;
@@ -158,7 +161,8 @@ static int join_stubbornly(void *arg)
         cr_assert_eq(lw_spawn(&task, end_after, (void *)value, NULL), 0);
         do {
             err = lw_join(task, &status, draw % 2 != 0 ? LW_FOREVER : lw_in((lw_nsec)(draw >> 20)));
-            cr_assert(err == 0 || err == -ETIMEDOUT || err == -ECANCELED, "a join returned %d", err);
+            cr_assert(err == 0 || err == -ETIMEDOUT || err == -ECANCELED, "a join returned %d",
+                      err);
             draw /= 2;
         } while (err < 0);
         cr_assert_eq(status, (value >> 3) + 1);
@@ -311,12 +315,15 @@ static int give_parties(void *arg)
         int err;
 
         for (uint64_t n = draw % 4 + 1; n > 0; n--)
-            cr_assert_eq(lw_group_spawn(group, child_of_a_party, (void *)(uintptr_t)(draw >> (4 * n) & 0xfff), NULL), 0);
+            cr_assert_eq(lw_group_spawn(group, child_of_a_party,
+                                        (void *)(uintptr_t)(draw >> (4 * n) & 0xfff), NULL),
+                         0);
         if (draw % 5 == 0)
             lw_group_cancel(group);
         do {
             err = lw_group_wait(group, lw_in((lw_nsec)(random_draw(&random) >> 48)));
-            cr_assert(err == 0 || err == -ETIMEDOUT || err == -ECANCELED, "a wait returned %d", err);
+            cr_assert(err == 0 || err == -ETIMEDOUT || err == -ECANCELED, "a wait returned %d",
+                      err);
         } while (err < 0);
         cr_assert_eq(lw_group_running(group), 0);
         memset(group, 0xff, sizeof *group); /* who still touches it is caught */
@@ -361,7 +368,8 @@ Test(storm, group_may_go_as_soon_as_a_wait_says_that_nobody_runs)
     assert_no_leaks();
 }
 
-/* ---- guests whose threads end right after their wait: the waker must not mistake who comes after */
+/* ---- guests whose threads end right after their wait: the waker must not mistake who comes
+ * after */
 
 static struct {
     uint32_t word, done;

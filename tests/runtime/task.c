@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Laws of tasks: spawn, join and detach and their codes; handles; options; errno and data per task;
- * what refused memory does; what a burst of spawns costs, and that a steady state allocates nothing. */
+ * what refused memory does; what a burst of spawns costs, and that a steady state allocates
+ * nothing. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -250,7 +251,9 @@ static int data_per_task(void *arg)
     for (int i = 0; i < 20; i++) {
         lw_task_options options = {.name = "with data", .data = &tasks[i]};
 
-        cr_assert_eq(lw_spawn(&tasks[i], check_data, i % 2 != 0 ? &tasks[i] : NULL, i % 2 != 0 ? &options : NULL), 0);
+        cr_assert_eq(lw_spawn(&tasks[i], check_data, i % 2 != 0 ? &tasks[i] : NULL,
+                              i % 2 != 0 ? &options : NULL),
+                     0);
     }
     cr_assert_null(lw_data());
     lw_set_data(&arg);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of the wheel, on a clock of our own: never early, in the tick at or after the deadline, in the
- * order of ticks, at all levels and beyond; lazy nodes follow the wait there is.  And of sleeps, on the
- * real clock: in order, past and endless deadlines, many at once, and an idle process does nothing. */
+/* Laws of the wheel, on a clock of our own: never early, in the tick at or after the deadline, in
+ * the order of ticks, at all levels and beyond; lazy nodes follow the wait there is.  And of
+ * sleeps, on the real clock: in order, past and endless deadlines, many at once, and an idle
+ * process does nothing. */
 #include "runtime/timer.h"
 
 #include <errno.h>
@@ -31,11 +32,12 @@ enum { NODES = 300 };
 static struct lw_wheel wheel;
 static struct lw_runtime fake_runtime;
 static struct lw_record *records[NODES];
-static int64_t due[NODES]; /* not later than this: what had passed when it was armed comes up in the next tick */
+static int64_t due
+    [NODES]; /* not later than this: what had passed when it was armed comes up in the next tick */
 static uint64_t random_state;
 
-/* Records as of tasks that wait; the wheel makes those of which it ends the wait ready: they land in the
- * injection stack of a runtime that nobody runs. */
+/* Records as of tasks that wait; the wheel makes those of which it ends the wait ready: they land
+ * in the injection stack of a runtime that nobody runs. */
 static void begin(int64_t start, uint64_t seed)
 {
     struct lw_record_cache cache = {0};
@@ -135,7 +137,8 @@ static void never_early_never_late(int64_t start, uint64_t seed, unsigned max)
         clock_now += draw_step() / 16 + 1;
         for (int i = 0; i < NODES; i++)
             if (waits(i))
-                cr_assert_leq(lw_load_rlx(&wheel.next_due), due[i], "an idle worker would oversleep");
+                cr_assert_leq(lw_load_rlx(&wheel.next_due), due[i],
+                              "an idle worker would oversleep");
         run(max);
         count = collect(who, NODES);
         for (unsigned k = 0; k < count; k++) {
@@ -158,7 +161,8 @@ static void never_early_never_late(int64_t start, uint64_t seed, unsigned max)
 Test(timer, wheel_is_never_early_and_never_ticks_late)
 {
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(200); seed++)
-        never_early_never_late((int64_t)(seed * INT64_C(1099511627777) >> (seed % 20)), seed, NODES + 1);
+        never_early_never_late((int64_t)(seed * INT64_C(1099511627777) >> (seed % 20)), seed,
+                               NODES + 1);
 }
 
 Test(timer, wheel_that_is_run_in_small_portions_loses_none)
@@ -197,7 +201,8 @@ Test(timer, wheel_knows_the_edges_of_its_levels)
     }
 }
 
-/* Waits that end otherwise and begin anew, with other deadlines or none, while nodes stay linked. */
+/* Waits that end otherwise and begin anew, with other deadlines or none, while nodes stay
+ * linked. */
 Test(timer, lazy_node_follows_the_wait_there_is)
 {
     for (uint64_t seed = 1; seed <= (uint64_t)rounds(100); seed++) {
@@ -217,7 +222,8 @@ Test(timer, lazy_node_follows_the_wait_there_is)
             count = collect(who, NODES);
             for (unsigned k = 0; k < count; k++) {
                 cr_assert(was_ended(who[k]));
-                cr_assert_leq(lw_record_cold(records[who[k]])->deadline, clock_now, "ended a wait before its deadline");
+                cr_assert_leq(lw_record_cold(records[who[k]])->deadline, clock_now,
+                              "ended a wait before its deadline");
             }
             for (int j = 0; j < NODES; j++)
                 if (waits(j))

@@ -30,7 +30,7 @@ GCC = {"CC": "gcc", "CXX": "g++"}
 
 
 class Way:
-    """How to build and test. `tests` are arguments of `meson test`, `env` is for the tests alone."""
+    """How to build and test. `tests` are arguments of `meson test`, `env` is for the tests."""
 
     def __init__(self, compiler, options, tests=(), env=None, directory=None):
         self.compiler = compiler
@@ -197,7 +197,7 @@ def main(arguments):
     if arguments == ["--list"]:
         print("\n".join(["quick", *ALL]))
         return 0
-    names = ALL if not arguments else [n for a in arguments for n in (QUICK if a == "quick" else [a])]
+    names = [n for a in arguments for n in (QUICK if a == "quick" else [a])] or ALL
     unknown = [n for n in names if n not in WAYS and n not in CHECKS]
     if unknown:
         print(f"test: there is no {', '.join(unknown)}; tools/test --list", file=sys.stderr)

@@ -11,7 +11,6 @@
 #include "latchkv/memory.h"
 #include "latchkv/number.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,10 +101,28 @@ static enum kv_parse read_line(struct kv_parser *parser, const char *data, size_
     return KV_PARSE_REQUEST;
 }
 
+/* The usual line, a kind and one to five digits, without a search: its size, or 0 when it is not
+ * that, or may not all be here. */
+static inline size_t read_short_line(const char *line, size_t left, char kind, unsigned *number)
+{
+    size_t at = 2;
+
+    if (left < sizeof "$12345\r\n" - 1 || line[0] != kind || (unsigned)(line[1] - '1') > 8)
+        return 0;
+    *number = (unsigned)(line[1] - '0');
+    for (; at <= 5 && (unsigned)(line[at] - '0') < 10; at++)
+        *number = *number * 10 + (unsigned)(line[at] - '0');
+    return line[at] == '\r' ? at + 2 : 0;
+}
+
 static enum kv_parse read_count(struct kv_parser *parser, const char *data, size_t size)
 {
-    size_t digits;
+    size_t digits = 0;
     int64_t count;
+
+    parser->at = read_short_line(data, size, '*', &parser->missing);
+    if (parser->at != 0)
+        return KV_PARSE_REQUEST;
     enum kv_parse got =
         read_line(parser, data, size, "Protocol error: too big mbulk count string", &digits);
 
@@ -120,8 +137,16 @@ static enum kv_parse read_count(struct kv_parser *parser, const char *data, size
 
 static enum kv_parse read_bulk_length(struct kv_parser *parser, const char *data, size_t size)
 {
-    size_t digits;
+    size_t digits = 0;
+    unsigned number;
     int64_t bulk;
+
+    size_t line = read_short_line(data + parser->at, size - parser->at, '$', &number);
+    if (line != 0 && number <= parser->bulk_max) {
+        parser->bulk = number;
+        parser->at += line;
+        return KV_PARSE_REQUEST;
+    }
     enum kv_parse got =
         read_line(parser, data, size, "Protocol error: too big bulk count string", &digits);
 
@@ -142,31 +167,10 @@ static enum kv_parse read_bulk_length(struct kv_parser *parser, const char *data
     return KV_PARSE_REQUEST;
 }
 
-/* The usual header, "$<one to five digits>\r\n", without a search; false: it is not that, or not
- * all of it is here. */
-static inline bool read_short_length(struct kv_parser *parser, const char *data, size_t size)
-{
-    const char *at = data + parser->at;
-    size_t digits = 1;
-    unsigned length = 0;
-
-    if (size - parser->at < sizeof "$12345\r\n" - 1 || at[0] != '$' || at[1] == '0')
-        return false;
-    for (; digits <= 5 && (unsigned)(at[digits] - '0') < 10; digits++)
-        length = length * 10 + (unsigned)(at[digits] - '0');
-    if (digits == 1 || at[digits] != '\r' || length > parser->bulk_max)
-        return false;
-    parser->at += digits + 2;
-    parser->bulk = length;
-    return true;
-}
-
 static enum kv_parse read_args(struct kv_parser *parser, const char *data, size_t size)
 {
     while (parser->missing > 0) {
-        if (parser->bulk < 0 && !read_short_length(parser, data, size)) {
-            if (parser->at >= size)
-                return KV_PARSE_MORE;
+        if (parser->bulk < 0) {
             enum kv_parse got = read_bulk_length(parser, data, size);
 
             if (got != KV_PARSE_REQUEST)
@@ -196,14 +200,4 @@ enum kv_parse kv_parser_next(struct kv_parser *parser, char *data, size_t size)
             return got;
     }
     return read_args(parser, data, size);
-}
-
-bool kv_arg_is(const struct kv_arg *arg, const char *word)
-{
-    size_t i = 0;
-
-    for (; i < arg->size && word[i] != '\0'; i++)
-        if (tolower((unsigned char)arg->data[i]) != word[i])
-            return false;
-    return i == arg->size && word[i] == '\0';
 }
