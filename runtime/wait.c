@@ -185,6 +185,7 @@ void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const 
 void lw_wait_yield(void)
 {
     lw_yield();
+    lw_thread_self()->budget = LW_BUDGET; /* also of a plain thread, and of a task that was alone */
 }
 
 /* ---- the other side */

@@ -312,7 +312,7 @@ LW_INLINE int lw_wait_enter(struct lw_record **me, lw_nsec deadline)
     if (lw_unlikely(thread == NULL || thread->current == NULL))
         return lw_wait_enter_slow(me);
     *me = thread->current;
-    if (lw_unlikely(--thread->budget <= 0) && deadline != LW_NOW)
+    if (deadline != LW_NOW && lw_unlikely(--thread->budget <= 0))
         lw_wait_yield();
     return 0;
 }
