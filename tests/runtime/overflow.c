@@ -169,19 +169,21 @@ Test(overflow, of_small_and_large_stacks_is_named)
     assert_reported(in_child(overflow_1m), 1024 * 1024);
 }
 
-/* A frame of three pages and more than a guard of one page, but probed. */
-__attribute__((noinline)) static int large_frame(int depth)
+/* A frame of far more than a guard of one page, but probed.  Each is known to the next, or an
+ * optimiser makes one frame of them all. */
+__attribute__((noinline)) static int large_frame(int depth, volatile char *before)
 {
     volatile char frame[40000];
 
-    frame[0] = frame[sizeof frame - 1] = (char)depth;
-    return depth == 0 ? frame[0] : large_frame(depth - 1) + frame[sizeof frame - 1];
+    frame[0] = before != NULL ? before[0] : (char)depth;
+    frame[sizeof frame - 1] = depth == 0 ? 0 : (char)large_frame(depth - 1, frame);
+    return frame[0] + frame[sizeof frame - 1];
 }
 
 static int large_frames(void *arg)
 {
     (void)arg;
-    return large_frame(40);
+    return large_frame(40, NULL);
 }
 
 static int spawn_large_frames(void *arg)
