@@ -124,7 +124,7 @@ static void dismiss(struct lw_runtime *runtime)
     for (uint32_t i = 0; i < count; i++)
         lw_poller_ring(&runtime->workers[i]->poller);
     for (uint32_t i = 0; i < count; i++)
-        (void)pthread_join(runtime->workers[i]->pthread, NULL);
+        (void)lw_sys.thread_join(runtime->workers[i]->pthread, NULL);
     lw_helpers_fini(runtime);
     lw_store_sc(&lw_runtimes[runtime->number], NULL); /* [T2] */
     flush_pins();

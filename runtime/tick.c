@@ -178,6 +178,6 @@ void lw_tick_stop(void)
     lw_store_rel(&tick.generation, tick.generation + 1);
     lw_tick_wake();
     lw_runtimes_unlock(); /* the thread may be about to take it; another start makes a new one */
-    (void)pthread_join(thread, NULL);
+    (void)lw_sys.thread_join(thread, NULL);
     lw_runtimes_lock();
 }
