@@ -299,7 +299,7 @@ def locks(program):
             two.send(command("PING") + command("LOCK", "k") + command("ECHO", "after"))
             assert two.reply() == b"+PONG\r\n"
             assert eventually(lambda: b":1\r\n" == locked_by(three)[one_id][b"waiters"])
-            assert info(server, "blocked_clients") == 1
+            assert eventually(lambda: info(server, "blocked_clients") == 1)
             assert one.call("UNLOCK", "k") == b"+OK\r\n"
             assert two.reply() == b"+OK\r\n"
             assert two.reply() == b"$5\r\nafter\r\n"

@@ -75,24 +75,11 @@ bool kv_command_accepts(const struct kv_command *command, unsigned argc)
                                : argc >= (unsigned)-command->arity;
 }
 
-struct kv_key_range kv_command_keys(const struct kv_command *command, unsigned argc)
-{
-    int last = command->keys.last;
-
-    if (command->keys.first == 0)
-        return (struct kv_key_range){1, 0, 1};
-    return (struct kv_key_range){
-        .first = (unsigned)command->keys.first,
-        .last = last < 0 ? argc - (unsigned)-last : (unsigned)last,
-        .step = (unsigned)command->keys.step,
-    };
-}
-
 kv_shards kv_command_shards(const struct kv_command *command, struct kv_store *store,
                             struct kv_arg *argv, unsigned argc)
 {
-    struct kv_key_range keys = kv_command_keys(command, argc);
     kv_shards shards = command->flags & KV_ALL_KEYS ? KV_SHARDS_ALL : 0;
+    struct kv_key_range keys = kv_command_keys(command, argc);
 
     for (unsigned i = keys.first; i <= keys.last && i < argc; i += keys.step) {
         argv[i].hash = kv_hash(&store->seed, argv[i].data, argv[i].size);

@@ -76,7 +76,18 @@ bool kv_command_accepts(const struct kv_command *command, unsigned argc);
 struct kv_key_range {
     unsigned first, last, step;
 };
-struct kv_key_range kv_command_keys(const struct kv_command *command, unsigned argc);
+static inline struct kv_key_range kv_command_keys(const struct kv_command *command, unsigned argc)
+{
+    int last = command->keys.last;
+
+    if (command->keys.first == 0)
+        return (struct kv_key_range){1, 0, 1};
+    return (struct kv_key_range){
+        .first = (unsigned)command->keys.first,
+        .last = last < 0 ? argc - (unsigned)-last : (unsigned)last,
+        .step = (unsigned)command->keys.step,
+    };
+}
 
 /* The shards of the keys of a request, whose hashes are computed. */
 kv_shards kv_command_shards(const struct kv_command *command, struct kv_store *store,

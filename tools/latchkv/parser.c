@@ -118,11 +118,15 @@ static inline size_t read_short_line(const char *line, size_t left, char kind, u
 static enum kv_parse read_count(struct kv_parser *parser, const char *data, size_t size)
 {
     size_t digits = 0;
+    unsigned number;
     int64_t count;
 
-    parser->at = read_short_line(data, size, '*', &parser->missing);
-    if (parser->at != 0)
+    size_t line = read_short_line(data, size, '*', &number);
+    if (line != 0) { /* five digits: within the limit */
+        parser->missing = number;
+        parser->at = line;
         return KV_PARSE_REQUEST;
+    }
     enum kv_parse got =
         read_line(parser, data, size, "Protocol error: too big mbulk count string", &digits);
 
@@ -200,4 +204,17 @@ enum kv_parse kv_parser_next(struct kv_parser *parser, char *data, size_t size)
             return got;
     }
     return read_args(parser, data, size);
+}
+
+bool kv_arg_is(const struct kv_arg *arg, const char *word)
+{
+    size_t i = 0;
+
+    for (; i < arg->size && word[i] != '\0'; i++) {
+        bool letter = word[i] >= 'a' && word[i] <= 'z';
+
+        if ((arg->data[i] | (letter ? 0x20 : 0)) != word[i])
+            return false;
+    }
+    return i == arg->size && word[i] == '\0';
 }

@@ -62,17 +62,6 @@ void kv_parser_reset(struct kv_parser *parser);
 size_t kv_parser_wants(const struct kv_parser *parser);
 
 /* Is this argument the word (in lower case), in any case? */
-static inline bool kv_arg_is(const struct kv_arg *arg, const char *word)
-{
-    size_t i = 0;
-
-    for (; i < arg->size && word[i] != '\0'; i++) {
-        bool letter = word[i] >= 'a' && word[i] <= 'z';
-
-        if ((arg->data[i] | (letter ? 0x20 : 0)) != word[i])
-            return false;
-    }
-    return i == arg->size && word[i] == '\0';
-}
+bool kv_arg_is(const struct kv_arg *arg, const char *word);
 
 #endif
