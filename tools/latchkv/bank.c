@@ -200,14 +200,28 @@ static int work(struct bank *bank, lw_nsec *took)
     return err;
 }
 
+/* A server that was started a moment ago may not listen yet. */
+static int connect_soon(const struct bank_options *options, struct kv_link *link)
+{
+    lw_nsec soon = lw_in(LW_SEC);
+
+    for (;;) {
+        int err =
+            kv_link_open(link, options->unixsocket, (unsigned)options->port, lw_in(5 * LW_SEC));
+        bool absent = err == -ECONNREFUSED || err == -ENOENT;
+
+        if (!absent || lw_now() > soon || lw_sleep(lw_in(20 * LW_MS)) < 0)
+            return err;
+    }
+}
+
 static int run(void *arg)
 {
     static struct kv_link link;
     struct bank *bank = arg;
-    const struct bank_options *options = &bank->options;
     int64_t before = 0, after = 0;
     lw_nsec took = 1;
-    int err = kv_link_open(&link, options->unixsocket, (unsigned)options->port, lw_in(5 * LW_SEC));
+    int err = connect_soon(&bank->options, &link);
 
     if (err < 0) {
         fprintf(stderr, "latchkv-bank: no server: %s\n", strerror(-err));
