@@ -221,13 +221,13 @@ LW_INLINE struct lw_record *pop_ready(struct lw_worker *worker)
     if (lw_load_rlx(&worker->ready.tail) - head > FETCH_MIN) {
         const struct lw_record *ahead =
             lw_load_rlx(&worker->ready.slots[(head + 2) % LW_RING_SIZE]);
-        const char *sp = lw_load_rlx(&ahead->sp);
+        uintptr_t sp = (uintptr_t)lw_load_rlx(&ahead->sp); /* 0: then what is fetched is nothing */
 
         __builtin_prefetch(lw_load_rlx(&worker->ready.slots[(head + 6) % LW_RING_SIZE]), 1);
-        __builtin_prefetch(sp, 1);
-        __builtin_prefetch(sp + 64, 1);
-        __builtin_prefetch(sp + 128, 1);
-        __builtin_prefetch(sp + 192, 1);
+        __builtin_prefetch((void *)(sp), 1);
+        __builtin_prefetch((void *)(sp + 64), 1);
+        __builtin_prefetch((void *)(sp + 128), 1);
+        __builtin_prefetch((void *)(sp + 192), 1);
     }
     return record;
 }
