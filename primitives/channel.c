@@ -32,21 +32,27 @@
 enum { GUARD = 1, RECEIVERS = 2, SENDERS = 4, CLOSED = 8 };
 
 /* What fits a register or two is moved without a call. */
-LW_INLINE void copy_item(void *to, const void *from, uint32_t bytes)
+LW_INLINE bool copy_small(void *to, const void *from, uint32_t bytes)
 {
     switch (bytes) {
     case 4:
         memcpy(to, from, 4);
-        break;
+        return true;
     case 8:
         memcpy(to, from, 8);
-        break;
+        return true;
     case 16:
         memcpy(to, from, 16);
-        break;
+        return true;
     default:
-        memcpy(to, from, bytes);
+        return false;
     }
+}
+
+LW_INLINE void copy_item(void *to, const void *from, uint32_t bytes)
+{
+    if (!copy_small(to, from, bytes))
+        memcpy(to, from, bytes);
 }
 
 LW_INLINE uint64_t take_guard(lw_channel *channel)
@@ -66,25 +72,36 @@ LW_INLINE void *slot(const lw_channel *channel, uint64_t index)
     return (char *)channel->_items + index * channel->_item_bytes;
 }
 
-/* Under the guard, and there is room. */
-LW_INLINE void ring_put(lw_channel *channel, const void *item)
+LW_INLINE void *free_slot(const lw_channel *channel)
 {
-    uint64_t tail = (uint64_t)channel->_head + channel->_count;
-
-    copy_item(slot(channel, tail), item, channel->_item_bytes);
-    lw_store_rlx(&channel->_count, channel->_count + 1);
+    return slot(channel, (uint64_t)channel->_head + channel->_count);
 }
 
-/* Under the guard, and there is an item. */
-LW_INLINE void ring_take(lw_channel *channel, void *item)
+LW_INLINE void *first_slot(const lw_channel *channel)
 {
-    copy_item(item, slot(channel, channel->_head), channel->_item_bytes);
+    return slot(channel, channel->_head);
+}
+
+/* The first item has been copied out. */
+LW_INLINE void drop_first(lw_channel *channel)
+{
     channel->_head = channel->_head + 1 < channel->_capacity ? channel->_head + 1 : 0;
     lw_store_rlx(&channel->_count, channel->_count - 1);
 }
 
+/* An item has been copied into the free slot. */
+LW_INLINE void count_one(lw_channel *channel)
+{
+    lw_store_rlx(&channel->_count, channel->_count + 1);
+}
+
+LW_INLINE void *item_of(struct lw_record *record)
+{
+    return lw_record_cold(record)->data;
+}
+
 /* Claim the first of a queue; `bit` of the word follows the queue. */
-static struct lw_record *claim(void **queue, uint64_t bit, uint64_t *word)
+LW_INLINE struct lw_record *claim(void **queue, uint64_t bit, uint64_t *word)
 {
     struct lw_record *record = lw_queue_claim(queue);
 
@@ -93,91 +110,132 @@ static struct lw_record *claim(void **queue, uint64_t bit, uint64_t *word)
     return record;
 }
 
-static void *item_of(struct lw_record *record)
-{
-    return lw_record_cold(record)->data;
-}
+/* The call as the fast path leaves it: the guard is held. */
+struct call {
+    struct lw_record *me;
+    uint64_t word;
+    lw_nsec deadline;
+    const void *site;
+};
 
-/* The guard is held, and the item can neither be sent nor received now. */
-static LW_NOINLINE int wait_for_other_side(lw_channel *channel, struct lw_record *me, uint64_t word,
-                                           void *item, lw_nsec deadline, const void *site,
-                                           enum lw_wait_kind kind)
+/* The item can neither be sent nor received now: queue, and wait for the other side. */
+LW_INLINE int wait_in(lw_channel *channel, void **queue, uint64_t bit, enum lw_wait_kind kind,
+                      struct call call, void *item)
 {
-    void **queue = kind == LW_WAIT_SEND ? &channel->_senders : &channel->wait._queue;
-    uint64_t bit = kind == LW_WAIT_SEND ? SENDERS : RECEIVERS;
-    struct lw_cold *cold = lw_record_cold(me);
+    struct lw_cold *cold = lw_record_cold(call.me);
     enum lw_outcome outcome;
 
-    if (word & CLOSED) {
-        drop_guard(channel, word);
-        return -EPIPE;
+    if (lw_unlikely((call.word & CLOSED) || channel->_item_bytes == 0)) {
+        drop_guard(channel, call.word);
+        return channel->_item_bytes == 0 ? -EINVAL : -EPIPE;
     }
-    if (deadline == LW_NOW) {
-        drop_guard(channel, word);
+    if (lw_unlikely(call.deadline == LW_NOW)) {
+        drop_guard(channel, call.word);
         return lw_timeout_error(LW_NOW);
     }
-    lw_wait_begin(me, kind, channel, channel->wait.name, deadline, site);
+    lw_wait_begin(call.me, kind, channel, channel->wait.name, call.deadline, call.site);
     cold->data = item;
     lw_queue_push(queue, &cold->node);
-    drop_guard(channel, word | bit);
-    outcome = lw_wait_finish(me);
-    if (outcome != LW_GRANTED && outcome != LW_CLOSED) { /* it was not taken out of the queue */
-        word = take_guard(channel);
+    drop_guard(channel, call.word | bit);
+    outcome = lw_wait_finish(call.me);
+    if (lw_likely(outcome == LW_GRANTED))
+        return 0;
+    if (outcome != LW_CLOSED) { /* it was not taken out of the queue */
+        uint64_t word = take_guard(channel);
+
         lw_queue_remove(queue, &cold->node);
         drop_guard(channel, *queue == NULL ? word & ~bit : word);
     }
-    return lw_wait_error(me, outcome);
+    return lw_wait_error(call.me, outcome);
 }
 
+static LW_NOINLINE int wait_to_send(lw_channel *channel, struct lw_record *me, uint64_t word,
+                                    const void *item, lw_nsec deadline, const void *site)
+{
+    return wait_in(channel, &channel->_senders, SENDERS, LW_WAIT_SEND,
+                   (struct call){me, word, deadline, site}, (void *)item);
+}
+
+static LW_NOINLINE int wait_to_receive(lw_channel *channel, struct lw_record *me, uint64_t word,
+                                       void *item, lw_nsec deadline, const void *site)
+{
+    return wait_in(channel, &channel->wait._queue, RECEIVERS, LW_WAIT_RECEIVE,
+                   (struct call){me, word, deadline, site}, item);
+}
+
+/* The guard is held.  Whatever the fast path does not. */
+static LW_NOINLINE int send_guarded(lw_channel *channel, struct lw_record *me, uint64_t word,
+                                    const void *item, lw_nsec deadline, const void *site)
+{
+    uint32_t bytes = channel->_item_bytes;
+
+    if (word & RECEIVERS) {
+        struct lw_record *receiver = claim(&channel->wait._queue, RECEIVERS, &word);
+
+        if (receiver != NULL) {
+            bool rendezvous = channel->_capacity == 0;
+
+            drop_guard(channel, word);
+            copy_item(item_of(receiver), item, bytes);
+            lw_wake(receiver, LW_GRANTED, rendezvous ? LW_WAKE_NEXT : LW_WAKE_TAIL);
+            return 0;
+        }
+    }
+    if (channel->_count < channel->_capacity && !(word & CLOSED)) {
+        copy_item(free_slot(channel), item, bytes);
+        count_one(channel);
+        drop_guard(channel, word);
+        return 0;
+    }
+    return wait_to_send(channel, me, word, item, deadline, site);
+}
+
+/* A thread's first use, a budget that is spent, or a guard that somebody has. */
+static LW_NOINLINE int send_entering(lw_channel *channel, const void *item, lw_nsec deadline,
+                                     const void *site)
+{
+    struct lw_record *me;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (err < 0)
+        return err;
+    return send_guarded(channel, me, take_guard(channel), item, deadline, site);
+}
+
+/* All calls are in tail position, so that the fast path saves no register; receive likewise. */
 int lw_channel_send(lw_channel *channel, const void *item, lw_nsec deadline)
 {
-    uint32_t bytes = channel->_item_bytes;
-    struct lw_record *me, *receiver = NULL;
+    const void *site = __builtin_return_address(0);
+    struct lw_record *me = lw_enter_quickly(deadline);
     uint64_t word;
-    int err = lw_wait_enter(&me, deadline);
 
-    if (lw_unlikely(err < 0))
-        return err;
-    if (lw_unlikely(bytes == 0))
-        return -EINVAL;
-    word = take_guard(channel);
-    if (word & RECEIVERS)
-        receiver = claim(&channel->wait._queue, RECEIVERS, &word);
-    if (receiver != NULL) {
-        bool rendezvous = channel->_capacity == 0;
-
-        drop_guard(channel, word);
-        copy_item(item_of(receiver), item, bytes);
-        lw_wake(receiver, LW_GRANTED, rendezvous ? LW_WAKE_NEXT : LW_WAKE_TAIL);
-        return 0;
-    }
-    if (lw_likely(channel->_count < channel->_capacity && !(word & CLOSED))) {
-        ring_put(channel, item);
+    if (lw_unlikely(me == NULL || !lw_guard_try(&channel->wait._word._value, GUARD, &word)))
+        return send_entering(channel, item, deadline, site);
+    if (channel->_count < channel->_capacity && !(word & (RECEIVERS | CLOSED)) &&
+        copy_small(free_slot(channel), item, channel->_item_bytes)) {
+        count_one(channel);
         drop_guard(channel, word);
         return 0;
     }
-    return wait_for_other_side(channel, me, word, (void *)item, deadline,
-                               __builtin_return_address(0), LW_WAIT_SEND);
+    return send_guarded(channel, me, word, item, deadline, site);
 }
 
-int lw_channel_receive(lw_channel *channel, void *item, lw_nsec deadline)
+/* The guard is held, and there is an item, or a sender waits. */
+static LW_NOINLINE int receive_guarded(lw_channel *channel, struct lw_record *me, uint64_t word,
+                                       void *item, lw_nsec deadline, const void *site)
 {
     uint32_t bytes = channel->_item_bytes;
-    struct lw_record *me, *sender = NULL;
-    uint64_t word;
-    int err = lw_wait_enter(&me, deadline);
+    struct lw_record *sender = NULL;
 
-    if (lw_unlikely(err < 0))
-        return err;
-    if (lw_unlikely(bytes == 0))
-        return -EINVAL;
-    word = take_guard(channel);
     if (word & SENDERS)
         sender = claim(&channel->_senders, SENDERS, &word);
-    if (lw_likely(channel->_count != 0)) {
-        ring_take(channel, item);
-        if (sender != NULL)
-            ring_put(channel, item_of(sender));
+    if (channel->_count != 0) {
+        copy_item(item, first_slot(channel), bytes);
+        drop_first(channel);
+        if (sender != NULL) {
+            copy_item(free_slot(channel), item_of(sender), bytes);
+            count_one(channel);
+        }
         drop_guard(channel, word);
         if (sender != NULL)
             lw_wake(sender, LW_GRANTED, LW_WAKE_TAIL);
@@ -189,8 +247,36 @@ int lw_channel_receive(lw_channel *channel, void *item, lw_nsec deadline)
         lw_wake(sender, LW_GRANTED, LW_WAKE_NEXT);
         return 0;
     }
-    return wait_for_other_side(channel, me, word, item, deadline, __builtin_return_address(0),
-                               LW_WAIT_RECEIVE);
+    return wait_to_receive(channel, me, word, item, deadline, site);
+}
+
+static LW_NOINLINE int receive_entering(lw_channel *channel, void *item, lw_nsec deadline,
+                                        const void *site)
+{
+    struct lw_record *me;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (err < 0)
+        return err;
+    return receive_guarded(channel, me, take_guard(channel), item, deadline, site);
+}
+
+int lw_channel_receive(lw_channel *channel, void *item, lw_nsec deadline)
+{
+    const void *site = __builtin_return_address(0);
+    struct lw_record *me = lw_enter_quickly(deadline);
+    uint64_t word;
+
+    if (lw_unlikely(me == NULL || !lw_guard_try(&channel->wait._word._value, GUARD, &word)))
+        return receive_entering(channel, item, deadline, site);
+    if (channel->_count == 0 && !(word & SENDERS))
+        return wait_to_receive(channel, me, word, item, deadline, site);
+    if (!(word & SENDERS) && copy_small(item, first_slot(channel), channel->_item_bytes)) {
+        drop_first(channel);
+        drop_guard(channel, word);
+        return 0;
+    }
+    return receive_guarded(channel, me, word, item, deadline, site);
 }
 
 /* Under the guard: all who wait in a queue. */

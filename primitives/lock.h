@@ -58,6 +58,27 @@ LW_INLINE void lw_lock_hint(lw_lock *lock, uint64_t owner)
     lw_store_rlx(&lw_record_cold(lw_node_record(head))->owner, owner);
 }
 
+/* The caller's record, if lw_wait_enter() had nothing to do but to count; else NULL, and it has to
+ * be called.  For fast paths that call nothing: such a function saves no registers. */
+LW_INLINE struct lw_record *lw_enter_quickly(lw_nsec deadline)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    if (lw_unlikely(thread == NULL || thread->budget <= 1))
+        return NULL;
+    thread->budget -= deadline != LW_NOW;
+    return thread->current;
+}
+
+/* Take a guard that nobody has; *word: with the bit set. */
+LW_INLINE bool lw_guard_try(uint64_t *guarded, uint64_t bit, uint64_t *word)
+{
+    uint64_t seen = lw_load_rlx(guarded);
+
+    *word = seen | bit;
+    return (seen & bit) == 0 && lw_cas_acq(guarded, &seen, seen | bit);
+}
+
 /* Wake what was collected: one is no batch. */
 LW_INLINE void lw_wake_collected(struct lw_wake_batch *batch, enum lw_outcome outcome)
 {

@@ -215,7 +215,7 @@ LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
 
     if (lw_unlikely(thread == NULL || thread->owner == 0 || thread->budget <= 1))
         return acquire_entering(lock, deadline, site);
-    thread->budget--;
+    thread->budget -= deadline != LW_NOW;
     if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, thread->owner))) /* [L1] */
         return acquire_slow(lock, thread->current, deadline, site);
     return lw_hold_push(thread->cold, lock, site);
