@@ -190,22 +190,6 @@ void lw_wait_yield(void)
 
 /* ---- the other side */
 
-bool lw_wake_claim(struct lw_record *record)
-{
-    struct lw_cold *cold = lw_record_cold(record);
-    uint64_t seen = lw_load_rlx(&cold->wait);
-
-    for (;;) {
-        uint64_t phase = seen & LW_PHASE_MASK;
-
-        if (phase != LW_PHASE_WAITING && phase != LW_PHASE_ARMED && phase != LW_PHASE_CLAIMED)
-            return false;
-        if (lw_cas_acq_rel(&cold->wait, &seen,
-                           (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING)) /* [W1] */
-            return true;
-    }
-}
-
 /* After the outcome was stated.  The guest may be gone, and the wake one too many: its record is
  * there for ever, and who sleeps on a wait word looks again. */
 static LW_NOINLINE void wake_guest(const struct lw_record *record)

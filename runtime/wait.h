@@ -157,7 +157,7 @@ enum lw_wake_place {
 
 /* A waker wins the wait: WAITING, ARMED or CLAIMED -> GRANTING.  Under the object's guard.  False:
  * the wait has ended otherwise, take the next node. */
-bool lw_wake_claim(struct lw_record *record);
+LW_INLINE bool lw_wake_claim(struct lw_record *record);
 
 /* After the guard was dropped: state the outcome and make the claimed record runnable.  Never
  * fails, switches or allocates.  The record may run, and its object be gone, before this
@@ -300,6 +300,22 @@ LW_INLINE void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const
     lw_store_rlx(&cold->object_name, name);
     lw_store_rlx(&cold->kind, (uint8_t)kind);
     lw_store_rel(&cold->wait, sequence << LW_STATE_BITS | phase); /* [W1] */
+}
+
+LW_INLINE bool lw_wake_claim(struct lw_record *record)
+{
+    struct lw_cold *cold = lw_record_cold(record);
+    uint64_t seen = lw_load_rlx(&cold->wait);
+
+    for (;;) {
+        uint64_t phase = seen & LW_PHASE_MASK;
+
+        if (phase != LW_PHASE_WAITING && phase != LW_PHASE_ARMED && phase != LW_PHASE_CLAIMED)
+            return false;
+        if (lw_cas_acq_rel(&cold->wait, &seen,
+                           (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING)) /* [W1] */
+            return true;
+    }
 }
 
 void lw_wait_yield(void);                          /* the budget is spent */
