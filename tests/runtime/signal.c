@@ -110,6 +110,29 @@ static void await_done(uint32_t count)
         cr_assert_eq(lw_sleep(lw_in(50 * LW_US)), 0);
 }
 
+static uint32_t sleeps_on;
+static void (*real_wake)(uint32_t *word, int count);
+
+static void may_wake(uint32_t *word, int count)
+{
+    if (lw_load_acq(&sleeps_on) == 0)
+        real_wake(word, count);
+}
+
+/* Who asks while the courier has not yet come takes nothing from who was there before. */
+static void check_turn(void)
+{
+    struct waiter waiter;
+
+    start(&waiter, usr1, 1, LW_FOREVER);
+    lw_store_rel(&sleeps_on, 1);
+    cr_assert_eq(raise(SIGUSR1), 0);
+    cr_assert_eq(wait_one(usr1, 1, LW_NOW), -ETIMEDOUT);
+    lw_store_rel(&sleeps_on, 0);
+    finish(&waiter);
+    cr_assert_eq(waiter.result, SIGUSR1);
+}
+
 static int check_order(void *arg)
 {
     enum { WAITERS = 8 };
@@ -128,10 +151,7 @@ static int check_order(void *arg)
         finish(&waiters[i]);
     }
     cr_assert_eq(lw_load_acq(&other.done), 0, "a signal was given to who did not want it");
-    start(&waiters[0], usr1, 1, LW_FOREVER);
-    cr_assert_eq(raise(SIGUSR1), 0);
-    cr_assert_eq(wait_one(usr1, 1, LW_NOW), -ETIMEDOUT, "taken before who was there first");
-    finish(&waiters[0]);
+    check_turn();
     cr_assert_eq(kill(getpid(), SIGUSR2), 0);
     finish(&other);
     cr_assert_eq(other.result, SIGUSR2);
@@ -140,6 +160,8 @@ static int check_order(void *arg)
 
 Test(signal, goes_to_the_first_who_wants_it)
 {
+    real_wake = lw_sys.futex_wake;
+    lw_sys.futex_wake = may_wake;
     run_with(1, check_order, NULL); /* with more workers the order of the calls is nobody's */
     assert_no_leaks();
 }
@@ -287,6 +309,9 @@ static int check_blocked(void *arg)
     (void)arg;
     cr_assert_eq(kill(getpid(), SIGTERM), 0);
     cr_assert_eq(wait_one((const int[]){SIGTERM}, 1, lw_in(20 * LW_SEC)), SIGTERM);
+    cr_assert_eq(kill(getpid(), SIGUSR2),
+                 0); /* one more to look after, for a courier that sleeps */
+    cr_assert_eq(wait_one(usr2, 1, lw_in(3 * LW_SEC)), SIGUSR2);
     return 0;
 }
 
@@ -296,6 +321,7 @@ Test(signal, arrives_though_all_other_threads_block_it)
 
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGUSR2);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* the workers inherit it */
     run_all(check_blocked, NULL);
 }
