@@ -373,8 +373,8 @@ Test(blocking, delivers_a_cancel_from_before_and_does_not_run)
     run_with(1, check_cancelled_before, NULL);
 }
 
-/* With one worker: the wait of a queued call has ended, but its task had no turn yet to leave the queue
- * when a helper comes for it. */
+/* With one worker: the wait of a queued call has ended, but its task had no turn yet to leave the
+ * queue when a helper comes for it. */
 static int check_ended_in_queue(void *arg)
 {
     struct gate gate;
