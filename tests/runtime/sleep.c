@@ -81,35 +81,44 @@ Test(sleep, deadlines_saturate)
 enum { SLEEPERS = 50 };
 
 static struct {
-    lw_nsec deadlines[SLEEPERS], woke[SLEEPERS];
+    lw_nsec base, deadlines[SLEEPERS];
     int order[SLEEPERS];
+    bool late; /* one began to sleep when others may have been due */
 } sleepers;
 
 static int sleep_and_note(void *arg)
 {
     intptr_t me = (intptr_t)arg;
 
+    sleepers.late |= lw_now() >= sleepers.base;
     cr_assert_eq(lw_sleep(sleepers.deadlines[me]), 0);
     cr_assert_geq(lw_now(), sleepers.deadlines[me]);
     sleepers.order[lw_add_acq_rel(&count, 1)] = (int)me;
     return 0;
 }
 
-static int in_order(void *arg)
+static void sleep_all(lw_nsec within)
 {
     lw_task tasks[SLEEPERS];
-    lw_nsec base = lw_in(5 * LW_MS);
 
-    (void)arg;
     count = 0;
+    sleepers.late = false;
+    sleepers.base = lw_in(within);
     for (intptr_t i = 0; i < SLEEPERS; i++) {
-        sleepers.deadlines[i] = base + (i * 37 % SLEEPERS) * LW_MS / 2;
+        sleepers.deadlines[i] = sleepers.base + (i * 37 % SLEEPERS) * LW_MS / 2;
         cr_assert_eq(lw_spawn(&tasks[i], sleep_and_note, (void *)i, NULL), 0);
     }
     for (int i = 0; i < SLEEPERS; i++)
         cr_assert_eq(lw_join(tasks[i], NULL, LW_FOREVER), 0);
-    for (int i = 1; i < SLEEPERS;
-         i++) /* what is due in one turn of the wheel may come in any order within a tick */
+}
+
+static int in_order(void *arg)
+{
+    (void)arg;
+    for (lw_nsec within = 5 * LW_MS; within == 5 * LW_MS || sleepers.late; within *= 2)
+        sleep_all(within);
+    /* What is due in one turn of the wheel may come in any order within a tick. */
+    for (int i = 1; i < SLEEPERS; i++)
         cr_assert_geq(sleepers.deadlines[sleepers.order[i]],
                       sleepers.deadlines[sleepers.order[i - 1]] - 70000);
     return 0;
