@@ -109,6 +109,7 @@ static int steady(void *arg)
 {
     static const enum sys_call kinds[] = {SYS_CALLOC, SYS_MMAP, SYS_MPROTECT, SYS_MADVISE};
     const long few = arg == NULL ? 0 : 200; /* of 12,000 tasks */
+    const int some = is_slow() ? 3 : 4;     /* stacks are emptied at once for LeakSanitizer's sake */
     long before[4] = {0};
 
     for (int lap = 0; lap < 30; lap++) {
@@ -131,7 +132,7 @@ static int steady(void *arg)
                 (void)lw_futex_wake(&word, LW_ALL);
         cr_assert_eq(lw_group_end(&group, 0), 0);
     }
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < some; k++)
         cr_assert_leq(sys_calls(kinds[k]), before[k] + few, "call %d: %ld times", kinds[k],
                       sys_calls(kinds[k]) - before[k]);
     return 0;
