@@ -265,6 +265,54 @@ Test(condition, the_lock_is_taken_again_under_a_shield)
     run_all(cancel_during_reacquire, NULL);
 }
 
+/* ---- the lock's owner ends: the one wait that returns without the lock */
+
+static int notify_and_end(void *arg)
+{
+    struct shared *shared = arg;
+
+    cr_assert_eq(lw_mutex_acquire(&shared->mutex, LW_FOREVER), 0);
+    cr_assert_eq(lw_condition_notify(&shared->condition, 1), 1);
+    return 0;
+}
+
+static int wait_for_dead(void *arg)
+{
+    struct shared *shared = arg;
+    lw_lock *lock = &shared->mutex.lock;
+    int err;
+
+    cr_assert_eq(lw_acquire(lock, LW_FOREVER), 0);
+    err = lw_condition_wait_for(&shared->condition, lock, never, NULL, LW_FOREVER);
+    cr_assert_not(lw_owned(lock));
+    cr_assert_eq(lw_record_cold(lw_current())->nheld, 0);
+    return err;
+}
+
+static int end_owner(void *arg)
+{
+    static const struct {
+        uint32_t data;
+        int expected;
+    } cases[] = {{LW_DATA_OPAQUE, -ENOTRECOVERABLE}, {LW_DATA_ROBUST, -EOWNERDEAD}};
+
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        struct shared shared = {.mutex.lock.data = cases[i].data};
+        lw_task waiter = start_waiter(wait_for_dead, &shared), owner;
+
+        cr_assert_eq(lw_spawn(&owner, notify_and_end, &shared, NULL), 0);
+        cr_assert_eq(join_status(waiter), cases[i].expected);
+        cr_assert_eq(join_status(owner), 0);
+    }
+    return 0;
+}
+
+Test(condition, a_lock_whose_owner_ended_is_not_taken_again)
+{
+    run_all(end_owner, NULL);
+}
+
 /* ---- other kinds: all of the depth, and a release that is refused */
 
 struct nesting {
