@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of large numbers: a million tasks parked at once, each with a stack, with the default number of
- * mappings; a million sleepers.  Takes some 5 GB of memory: a suite of its own. */
+/* Laws of large numbers: a million tasks parked at once, each with a stack, with the default
+ * number of mappings; a million sleepers.  Takes some 5 GB of memory: a suite of its own. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,8 @@ static int park_a_million(void *arg)
         cr_assert_eq(lw_group_spawn(&group, park, &word, NULL), 0);
     AWAIT((long)lw_load_acq(&count) == tasks);
     cr_assert_eq((long)lw_group_running(&group), tasks);
-    cr_assert(is_slow() || count_mappings() - before < 10000, "%ld mappings", count_mappings() - before);
+    cr_assert(is_slow() || count_mappings() - before < 10000, "%ld mappings",
+              count_mappings() - before);
     while (woken < tasks)
         woken += lw_futex_wake(&word, LW_ALL);
     cr_assert_eq(woken, tasks);

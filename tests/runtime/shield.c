@@ -210,9 +210,8 @@ static int no_wait_after(void *arg)
     (void)arg;
     LW_SHIELD()
         show_and_wait_for_go();
-        return lw_cancel_requests() == 1
-                   ? 0
-                   : -EINVAL; /* R375: its value stands, the request is seen */
+    /* R375: its value stands, the request is seen */
+    return lw_cancel_requests() == 1 ? 0 : -EINVAL;
 }
 
 static int cleanup_with_shield(void *arg)

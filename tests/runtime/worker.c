@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Laws of workers: who is stuck in a system call or hogs a CPU stops nobody else; threads that spawn
- * while a runtime stops are told so, or what they spawned runs; a dump has a line for each task. */
+/* Laws of workers: who is stuck in a system call or hogs a CPU stops nobody else; threads that
+ * spawn while a runtime stops are told so, or what they spawned runs; a dump has a line for each
+ * task. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -75,7 +76,8 @@ static int say_go(void *arg)
     (void)arg;
     AWAIT(lw_load_acq(&count) == 1);
     for (int i = 0; i < 20; i++)
-        cr_assert_eq(lw_sleep(lw_in(200 * LW_US)), 0); /* timers go on too, wherever they were armed */
+        cr_assert_eq(lw_sleep(lw_in(200 * LW_US)),
+                     0); /* timers go on too, wherever they were armed */
     lw_store_rel(&go, 1);
     return 0;
 }
@@ -87,7 +89,8 @@ static int beside_a_hog(void *arg)
     (void)arg;
     count = go = 0;
     cr_assert_eq(lw_spawn(&tasks[0], say_go, NULL, NULL), 0);
-    cr_assert_eq(lw_spawn(&tasks[1], hog, NULL, NULL), 0); /* newest first: it is run before the other */
+    cr_assert_eq(lw_spawn(&tasks[1], hog, NULL, NULL),
+                 0); /* newest first: it is run before the other */
     for (int i = 0; i < 2; i++)
         cr_assert_eq(lw_join(tasks[i], NULL, LW_FOREVER), 0);
     return 0;
@@ -214,7 +217,8 @@ Test(worker, what_is_spawned_while_a_runtime_stops_runs_or_is_refused)
         lw_store_rel(&closing.stopped, 1);
         for (int i = 0; i < 2; i++)
             (void)pthread_join(threads[i], NULL);
-        cr_assert_eq(closing.ran, closing.spawned, "%u were spawned, %u ran", closing.spawned, closing.ran);
+        cr_assert_eq(closing.ran, closing.spawned, "%u were spawned, %u ran", closing.spawned,
+                     closing.ran);
     }
     assert_no_leaks();
 }
