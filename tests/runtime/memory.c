@@ -109,7 +109,7 @@ static int steady(void *arg)
 {
     static const enum sys_call kinds[] = {SYS_CALLOC, SYS_MMAP, SYS_MPROTECT, SYS_MADVISE};
     const long few = arg == NULL ? 0 : 200; /* of 12,000 tasks */
-    const int some = is_slow() ? 3 : 4;     /* stacks are emptied at once for LeakSanitizer's sake */
+    const int some = is_slow() ? 3 : 4; /* stacks are emptied at once for LeakSanitizer's sake */
     long before[4] = {0};
 
     for (int lap = 0; lap < 30; lap++) {
