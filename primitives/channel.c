@@ -62,6 +62,9 @@ LW_INLINE uint64_t take_guard(lw_channel *channel)
 
 LW_INLINE void drop_guard(lw_channel *channel, uint64_t word)
 {
+    lw_debug_check(((word & RECEIVERS) != 0) == (channel->wait._queue != NULL));
+    lw_debug_check(((word & SENDERS) != 0) == (channel->_senders != NULL));
+    lw_debug_check(channel->_count <= channel->_capacity);
     lw_store_rel(&channel->wait._word._value, word & ~(uint64_t)GUARD); /* [H1] */
 }
 

@@ -43,6 +43,7 @@ static uint64_t take_guard(lw_event *event)
 
 static void drop_guard(lw_event *event, uint64_t word)
 {
+    lw_debug_check(((word & QUEUED) != 0) == (event->wait._queue != NULL));
     lw_store_rel(&event->wait._word._value, word & ~(uint64_t)GUARD); /* [E1] [E2] */
 }
 

@@ -24,14 +24,22 @@ static uint64_t take_guard(lw_lock *lock)
     return lw_guard_take(&lock->_word._value, GUARD); /* [S1] */
 }
 
-static void drop_guard(lw_lock *lock)
-{
-    lw_store_rel(&lock->_word._value, lock->_queue != NULL ? QUEUED : 0); /* [S1] */
-}
-
-static uint32_t wanted(struct lw_record *record)
+static uint32_t wanted(const struct lw_record *record)
 {
     return (uint32_t)(uintptr_t)lw_record_cold(record)->data;
+}
+
+static bool is_served(const lw_lock *lock)
+{
+    struct lw_node *head = lw_queue_head(&lock->_queue);
+
+    return head == NULL || wanted(lw_node_record(head)) > lw_load_rlx(&lock->_number);
+}
+
+static void drop_guard(lw_lock *lock)
+{
+    lw_debug_check(is_served(lock));
+    lw_store_rel(&lock->_word._value, lock->_queue != NULL ? QUEUED : 0); /* [S1] */
 }
 
 /* Under the guard: give the head its permits as long as there are enough. */

@@ -346,6 +346,39 @@ Test(channel, a_broadcast_reaches_those_who_wait_and_is_not_kept)
     run_all(broadcast_to_some, NULL);
 }
 
+static int receive_and_free(void *arg)
+{
+    lw_channel *channel = arg;
+    int item = 0, err = lw_channel_receive(channel, &item, LW_FOREVER);
+
+    free(channel);
+    return err < 0 ? err : item;
+}
+
+static int send_and_forget(void *arg)
+{
+    int items[1], item = 5;
+
+    (void)arg;
+    for (long round = 0; round < rounds(500); round++) {
+        lw_channel *channel = malloc(sizeof *channel);
+        lw_task task;
+
+        lw_channel_init(channel, "once", items, sizeof items[0], round % 2 == 0);
+        cr_assert_eq(lw_spawn(&task, receive_and_free, channel, NULL), 0);
+        if (round % 3 == 0)
+            AWAIT(is_waiting(task));
+        cr_assert_eq(lw_channel_send(channel, &item, LW_FOREVER), 0);
+        cr_assert_eq(join_status(task), 5);
+    }
+    return 0;
+}
+
+Test(channel, who_received_the_last_may_free_it)
+{
+    run_all(send_and_forget, NULL);
+}
+
 static int use_zeroed(void *arg)
 {
     lw_channel channel = {0};

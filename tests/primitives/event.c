@@ -350,6 +350,36 @@ Test(event, a_set_of_a_set_event_is_seen_by_who_clears_and_looks)
     run_all(find_work, NULL);
 }
 
+static int wait_and_free(void *arg)
+{
+    lw_event *event = arg;
+    int err = lw_event_wait(event, LW_FOREVER);
+
+    free(event);
+    return err;
+}
+
+static int set_and_forget(void *arg)
+{
+    (void)arg;
+    for (long round = 0; round < rounds(500); round++) {
+        lw_event *event = calloc(1, sizeof *event);
+        lw_task task;
+
+        cr_assert_eq(lw_spawn(&task, wait_and_free, event, NULL), 0);
+        if (round % 2 == 0)
+            AWAIT(is_waiting(task));
+        lw_event_set(event);
+        cr_assert_eq(join_status(task), 0);
+    }
+    return 0;
+}
+
+Test(event, who_waited_may_free_it)
+{
+    run_all(set_and_forget, NULL);
+}
+
 static void *pass_thread(void *arg)
 {
     return pass(arg) == 0 ? NULL : arg;

@@ -153,10 +153,11 @@ static int leave_scopes(void *arg)
         cr_assert_eq(err, i == 1 ? 0 : 5);
     }
     cr_assert_eq(runs, 3);
-    LW_WITH(&mutex.lock, LW_FOREVER, err) LW_WITH(&inner.lock, LW_FOREVER, err) {
-        cr_assert(lw_owned(&mutex.lock) && lw_owned(&inner.lock));
-        goto out;
-    }
+    LW_WITH(&mutex.lock, LW_FOREVER, err)
+        LW_WITH(&inner.lock, LW_FOREVER, err) {
+            cr_assert(lw_owned(&mutex.lock) && lw_owned(&inner.lock));
+            goto out;
+        }
     cr_assert_fail("goto went nowhere");
 out:
     cr_assert_not(lw_locked(&mutex.lock) || lw_locked(&inner.lock));
@@ -198,10 +199,11 @@ static int wait_shielded(void *arg)
     lw_mutex *mutex = arg;
     int err = 1;
 
-    LW_SHIELD() LW_WITH(&mutex->lock, LW_FOREVER, err) {
-        cr_assert_eq(lw_checkpoint(), 0);
-        break;
-    }
+    LW_SHIELD()
+        LW_WITH(&mutex->lock, LW_FOREVER, err) {
+            cr_assert_eq(lw_checkpoint(), 0);
+            break;
+        }
     cr_assert_eq(err, 0);
     return lw_checkpoint(); /* what the shield kept */
 }

@@ -302,6 +302,48 @@ Test(mutex, waiters_take_it_in_order_when_nobody_comes_by)
     run_all(queue_up, NULL);
 }
 
+/* ---- the last touch */
+
+struct counted {
+    lw_mutex mutex;
+    int users; /* guarded by the mutex, which goes with the last of them */
+};
+
+static int use_and_leave(void *arg)
+{
+    struct counted *counted = arg;
+    bool last;
+
+    cr_assert_eq(lw_mutex_acquire(&counted->mutex, LW_FOREVER), 0);
+    lw_yield();
+    last = --counted->users == 0;
+    cr_assert_eq(lw_mutex_release(&counted->mutex), 0);
+    if (last)
+        free(counted);
+    return 0;
+}
+
+static int free_with_the_last(void *arg)
+{
+    (void)arg;
+    for (long round = 0; round < rounds(500); round++) {
+        struct counted *counted = calloc(1, sizeof *counted);
+        lw_task tasks[4];
+
+        counted->users = 4;
+        for (int i = 0; i < 4; i++)
+            cr_assert_eq(lw_spawn(&tasks[i], use_and_leave, counted, NULL), 0);
+        for (int i = 0; i < 4; i++)
+            cr_assert_eq(join_status(tasks[i]), 0);
+    }
+    return 0;
+}
+
+Test(mutex, the_last_inside_may_free_it)
+{
+    run_all(free_with_the_last, NULL);
+}
+
 /* ---- holds */
 
 enum { MANY = 40 };
