@@ -31,12 +31,12 @@
 
 LW_INLINE struct lw_stack_head *lw_record_stack(const struct lw_record *record)
 {
-    return (struct lw_stack_head *)(uintptr_t)(record->place & LW_PLACE_STACK);
+    return (struct lw_stack_head *)(uintptr_t)(lw_load_rlx(&record->place) & LW_PLACE_STACK);
 }
 
 LW_INLINE unsigned lw_record_class(const struct lw_record *record)
 {
-    return (unsigned)(record->place >> LW_PLACE_CLASS_SHIFT) & 31u;
+    return (unsigned)(lw_load_rlx(&record->place) >> LW_PLACE_CLASS_SHIFT) & 31u;
 }
 
 /* Before the switch away: `to` NULL is the idle stack; `fake` is where what is left is kept, NULL

@@ -347,7 +347,8 @@ LW_INLINE bool bind_stack(struct lw_worker *worker, struct lw_record *record)
 
 LW_INLINE bool never_ran(const struct lw_record *record)
 {
-    return (record->place & LW_PLACE_STACK) == 0;
+    /* It may be queued while it still runs, and enrols in its group. */
+    return (lw_load_rlx(&record->place) & LW_PLACE_STACK) == 0;
 }
 
 LW_INLINE void *first_frame(const struct lw_record *record)

@@ -195,7 +195,7 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
     }
     ctl = lw_load_rlx(&record->ctl);
     if (group != NULL)
-        record->group = group;
+        lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
     else
         lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : peer_none(ctl));
     fill(record, ctl, fn, arg,
@@ -269,7 +269,7 @@ int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, co
     if (lw_unlikely(worker == NULL || options != NULL || fn == NULL ||
                     (record = take_quickly(worker)) == NULL))
         return lw_task_spawn(NULL, fn, arg, options, site, group, epoch);
-    record->group = group;
+    lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
     fill(record, lw_load_rlx(&record->ctl), fn, arg,
          place_in(worker->runtime, worker->runtime->stack_class) | LW_PLACE_CHILD, site, epoch);
     lw_store_rlx(&worker->spawned, worker->spawned + 1);
