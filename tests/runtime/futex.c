@@ -186,7 +186,7 @@ static int look_at_flicker(void *arg)
     (void)arg;
     done = 0;
     cr_assert_eq(pthread_create(&thread, NULL, flip, NULL), 0);
-    for (long i = 0; i < rounds(100000); i++) {
+    for (long i = 0; i < rounds(20000); i++) {
         int err = lw_futex_wait(&flicker, (uint32_t)i % 2, LW_FOREVER);
 
         cr_assert(err == 0 || err == -EAGAIN, "without a deadline: %d", err);

@@ -203,7 +203,7 @@ static int spawn_inside(void *arg)
 
 Test(worker, what_is_spawned_while_a_runtime_stops_runs_or_is_refused)
 {
-    for (long lap = 0; lap < rounds(200); lap++) {
+    for (long lap = 0; lap < rounds(40); lap++) {
         lw_options options = {.workers = 1 + (unsigned)lap % 2};
         pthread_t threads[2];
 

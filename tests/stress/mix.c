@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Everything at once, for as long as one likes: trees of tasks that are spawned in each way, wait in each
- * way, are cancelled, shielded, woken from tasks and threads, on runtimes that come and go.
+/* Everything at once, for as long as one likes: trees of tasks that are spawned in each way, wait
+ * in each way, are cancelled, shielded, woken from tasks and threads, on runtimes that come and go.
  *
  *     mix [seconds [seed]]
  *
- * What must hold: whatever was spawned ran once; a join gives what its task returned; a wake that was
- * counted was one wait that was granted; nothing is left when a runtime has stopped.  A failure prints
- * the seed; a hang dumps the tasks and aborts. */
+ * What must hold: whatever was spawned ran once; a join gives what its task returned; a wake that
+ * was counted was one wait that was granted; nothing is left when a runtime has stopped.  A failure
+ * prints the seed; a hang dumps the tasks and aborts. */
 #include <errno.h>
 #include <latchwork.h>
 #include <pthread.h>
@@ -85,7 +85,8 @@ static void disturb(uint64_t *random)
     if (number % 3 == 0)
         (void)lw_cancel(task);
     else
-        count(&mix.woken, lw_futex_wake(&mix.words[(number >> 8) % WORDS], (uint32_t)(number >> 60)));
+        count(&mix.woken,
+              lw_futex_wake(&mix.words[(number >> 8) % WORDS], (uint32_t)(number >> 60)));
 }
 
 static int node(void *arg);
@@ -105,7 +106,9 @@ static void join_children(intptr_t depth, unsigned children, uint64_t *random)
         int status = 0, err;
 
         do
-            err = lw_join(tasks[i], &status, draw(random) % 4 != 0 ? LW_FOREVER : lw_in((lw_nsec)(draw(random) >> 44)));
+            err =
+                lw_join(tasks[i], &status,
+                        draw(random) % 4 != 0 ? LW_FOREVER : lw_in((lw_nsec)(draw(random) >> 44)));
         while (err == -ETIMEDOUT || err == -ECANCELED);
         CHECK(err == 0, "a join returned %d", err);
         CHECK(status == (int)depth - 1 + 100, "a join gave %d", status);
@@ -221,9 +224,10 @@ int main(int argc, char **argv)
         if (laps++ % 5 == 0)
             lw_trim();
     }
-    (void)printf("seed %llu: %llu laps, %llu tasks, %llu joins, %llu grants, %llu timeouts, %llu cancels\n",
-                 (unsigned long long)mix.seed, (unsigned long long)laps, (unsigned long long)mix.ran,
-                 (unsigned long long)mix.joined, (unsigned long long)mix.granted,
-                 (unsigned long long)mix.timedout, (unsigned long long)mix.cancelled);
+    (void)printf(
+        "seed %llu: %llu laps, %llu tasks, %llu joins, %llu grants, %llu timeouts, %llu cancels\n",
+        (unsigned long long)mix.seed, (unsigned long long)laps, (unsigned long long)mix.ran,
+        (unsigned long long)mix.joined, (unsigned long long)mix.granted,
+        (unsigned long long)mix.timedout, (unsigned long long)mix.cancelled);
     return 0;
 }
