@@ -29,7 +29,7 @@ static uint32_t wanted(const struct lw_record *record)
     return (uint32_t)(uintptr_t)lw_record_cold(record)->data;
 }
 
-static bool is_served(const lw_lock *lock)
+LW_INLINE bool is_served(const lw_lock *lock)
 {
     struct lw_node *head = lw_queue_head(&lock->_queue);
 

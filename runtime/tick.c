@@ -11,6 +11,7 @@
  * Idle costs nothing: after three looks at which all workers slept in their last stage, memory of
  * a peak is given back and the thread sleeps until a worker wakes up.
  *
+ * [K2] trimming: release store -> CAS acquire: the statics of a trim go from thread to thread.
  * [K1] asleep = 1; heavy; look at the workers once more  <->  worker: awake; light; load asleep. */
 #include <errno.h>
 #include <latchwork/time.h>
@@ -106,22 +107,30 @@ static bool look_at_all(void)
 
 /* ---- memory after a peak */
 
+/* Not under the runtimes' lock: a trim may take seconds.  trimming: a thread of an earlier life
+ * may not have left yet. */
 static void trim_now_and_then(bool quiet)
 {
+    static uint32_t trimming;
     static size_t least_idle; /* in the depot since the last trim */
     static unsigned looks;
     size_t carved, idle;
+    uint32_t nobody = 0;
+
+    if (!lw_cas_acq(&trimming, &nobody, 1)) /* [K2] */
+        return;
 
     lw_stack_counts(&carved, &idle);
     if (looks == 0 || idle < least_idle)
         least_idle = idle;
-    if (++looks < TRIM_LOOKS && !quiet)
-        return;
-    looks = 0;
-    if (least_idle >= TRIM_STACKS_MIN || (quiet && idle >= TRIM_STACKS_MIN)) {
-        (void)lw_stack_trim();
-        (void)lw_record_trim();
+    if (++looks >= TRIM_LOOKS || quiet) {
+        looks = 0;
+        if (least_idle >= TRIM_STACKS_MIN || (quiet && idle >= TRIM_STACKS_MIN)) {
+            (void)lw_stack_trim();
+            (void)lw_record_trim();
+        }
     }
+    lw_store_rel(&trimming, 0); /* [K2] */
 }
 
 /* ---- the thread */
@@ -139,8 +148,8 @@ static void *tick_main(void *arg)
         lw_runtimes_lock();
         quiet = look_at_all();
         quiet_looks = quiet ? quiet_looks + 1 : 0;
-        trim_now_and_then(quiet_looks == QUIET_LOOKS);
         lw_runtimes_unlock();
+        trim_now_and_then(quiet_looks == QUIET_LOOKS);
         if (quiet_looks > QUIET_LOOKS) {
             lw_store_rlx(&lw_tick_asleep, 1);
             lw_asym_heavy(); /* [K1] */

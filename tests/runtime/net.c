@@ -168,8 +168,8 @@ static int families(void *arg)
     for (int i = 0; i < 3; i++) {
         if (address.sin6_family != AF_INET6 && i == 1)
             continue; /* no IPv6 here */
-        cr_assert_geq(fds[0] = lw_connect_tcp(hosts[i], port, lw_in(20 * LW_SEC)), 0, "%s: %d",
-                      hosts[i], fds[0]);
+        fds[0] = lw_connect_tcp(hosts[i], port, lw_in(20 * LW_SEC));
+        cr_assert_geq(fds[0], 0, "%s: %d", hosts[i], fds[0]);
         size = sizeof address;
         fds[1] = lw_accept(any, (struct sockaddr *)&address, &size, LW_FOREVER);
         cr_assert_geq(fds[1], 0);
