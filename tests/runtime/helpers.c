@@ -112,7 +112,7 @@ static int err_of_cancelled;
 static int hang(void *arg)
 {
     (void)arg;
-    err_of_cancelled = run_errand(true, LW_FOREVER);
+    lw_store_rlx(&err_of_cancelled, run_errand(true, LW_FOREVER)); /* of several, any */
     return 0;
 }
 
