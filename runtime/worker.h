@@ -136,6 +136,7 @@ void lw_wake_a_worker(struct lw_runtime *runtime);
 /* After a push that others could help with. */
 LW_INLINE void lw_maybe_wake_a_worker(struct lw_runtime *runtime)
 {
+    lw_asym_light(); /* [P1] of worker.c */
     if (lw_unlikely(lw_load_rlx(&runtime->sleeping) != 0) && lw_load_rlx(&runtime->searching) == 0)
         lw_wake_a_worker(runtime);
 }
