@@ -194,6 +194,7 @@ struct lw_io_call {
     int fd;
     enum lw_side_number side;
     short events; /* what a plain thread polls for */
+    bool armed;   /* has been registered by this call */
     bool by_flag; /* only O_NONBLOCK keeps the system call from blocking */
     lw_nsec deadline;
     const void *site;

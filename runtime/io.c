@@ -283,6 +283,15 @@ static ssize_t receive(struct lw_io_call *call, void *arg)
     return count;
 }
 
+/* Into the queue of a unix socket that we are not connected to: no event of ours tells when there
+ * is room, but each attempt in vain makes one, since what it had allocated is freed. */
+static bool is_for_other_queue(const struct msghdr *message)
+{
+    const struct sockaddr *to = message->msg_name;
+
+    return to != NULL && message->msg_namelen >= sizeof to->sa_family && to->sa_family == AF_UNIX;
+}
+
 static ssize_t transmit(struct lw_io_call *call, void *arg)
 {
     struct parcel *parcel = arg;
@@ -292,6 +301,11 @@ static ssize_t transmit(struct lw_io_call *call, void *arg)
         count = lw_io_result(
             lw_sys.sendmsg(call->fd, parcel->message, parcel->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
     } while (lw_unlikely(count == -EINTR));
+    if (lw_unlikely(count == -EAGAIN && is_for_other_queue(parcel->message))) {
+        int err = lw_io_pause(call);
+
+        return err < 0 ? err : LW_ONCE_MORE;
+    }
     if (parcel->flags == 0 && parcel->message->msg_control == NULL)
         note_short(call, count, size_of(parcel->message));
     return count;

@@ -4,8 +4,10 @@
  *
  * Registering.  A descriptor that was born here is registered once, edge-triggered and for both
  * directions, in the poller of the worker where a task first waits for it: its home.  Any other is
- * armed anew at each wait, since it may have been closed and its number used again behind our back:
- * arming reports what is ready at that moment, so nothing is missed.
+ * armed anew by each call that waits, since it may have been closed and its number used again
+ * behind our back: arming reports what is ready at that moment, so nothing is missed.  Only once in
+ * a call: what is reported may be of no use to it (writable, where it wants to read), and arming
+ * for the next wait would report just that again, for ever.
  *
  * Plain threads need no runtime: they poll(2) the descriptor together with a bell, an eventfd by
  * which lw_close() ends the poll.  A closer rings the bells of all threads that are in such a poll;
@@ -96,8 +98,9 @@ static int arm(struct lw_io_call *call)
     uint64_t state;
     int err;
 
-    if (lw_likely(born && lw_load_rlx(&descriptor->home) != NULL))
+    if (lw_likely((born || call->armed) && lw_load_rlx(&descriptor->home) != NULL))
         return 0;
+    call->armed = true;
     mine = &lw_thread_self()->worker->poller;
     state = lw_descriptor_take(descriptor);
     home = descriptor->home;

@@ -332,3 +332,78 @@ Test(descriptor, a_number_that_is_used_again_is_never_read_by_who_waited_for_the
 {
     run_all(lives, NULL);
 }
+
+/* ---- who comes while the last one out closes */
+
+static struct lw_sys real;
+static int watched = -1;
+static uint32_t may_come;
+
+/* The record is in its next life, the number names the old descriptor yet: here comes a reader. */
+static int close_with_company(int fd)
+{
+    if (fd == lw_load_acq(&watched)) {
+        lw_store_rel(&may_come, 1);
+        while (!(state_of(fd) & (LW_FD_QUEUED << LW_SIDE_READ | LW_FD_GUESTS)))
+            lw_sys.yield();
+        lw_store_rel(&watched, -1);
+    }
+    return real.close(fd);
+}
+
+static int come_late(void *arg)
+{
+    while (!lw_load_acq(&may_come))
+        lw_yield();
+    return wait_to_read(arg);
+}
+
+static void *come_late_as_thread(void *arg)
+{
+    while (!lw_load_acq(&may_come))
+        lw_sys.yield();
+    return (void *)(intptr_t)wait_to_read(arg);
+}
+
+static void *close_it(void *arg)
+{
+    return (void *)(intptr_t)lw_close(*(int *)arg);
+}
+
+static int late_comers(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 40; i++) {
+        pthread_t closer, late_thread;
+        int fds[2], status = 0;
+        lw_task late;
+        void *result;
+
+        pair(fds);
+        cr_assert_eq(lw_poll(fds[0], POLLIN, LW_NOW), -ETIMEDOUT); /* its record is there */
+        lw_store_rel(&may_come, 0);
+        lw_store_rel(&watched, fds[0]);
+        closer = start_thread(close_it, &fds[0]);
+        if (i % 2) {
+            late = start(come_late, &fds[0]);
+            cr_assert_eq(lw_join(late, &status, LW_FOREVER), 0);
+        } else {
+            late_thread = start_thread(come_late_as_thread, &fds[0]);
+            cr_assert_eq(pthread_join(late_thread, &result), 0);
+            status = (int)(intptr_t)result;
+        }
+        cr_assert_eq(status, -EBADF);
+        cr_assert_eq(pthread_join(closer, &result), 0);
+        cr_assert_eq((intptr_t)result, 0);
+        cr_assert_eq(lw_close(fds[1]), 0);
+    }
+    return 0;
+}
+
+Test(descriptor, who_comes_in_the_middle_of_a_close_is_not_left_waiting)
+{
+    real = lw_sys;
+    lw_sys.close = close_with_company;
+    run_with(1, late_comers, NULL);
+    run_with(2, late_comers, NULL);
+}

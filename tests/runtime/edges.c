@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "runtime/poller.h"
 #include "tests/runtime/io_support.h"
 
 TestSuite(edges, .init = watchdog);
@@ -136,7 +137,7 @@ Test(edges, what_lies_behind_urgent_data_is_read)
 
 static struct lw_sys real;
 static struct {
-    uint32_t recv, send, others;
+    uint32_t recv, send, poll, epoll_wait, others;
 } made;
 
 static ssize_t count_recv(int fd, void *buffer, size_t size, int flags)
@@ -216,6 +217,53 @@ Test(edges, a_connection_in_use_makes_no_call_but_recv_send_and_epoll_wait)
     lw_sys.fcntl = count_fcntl;
     lw_sys.calloc = count_calloc;
     run_with(1, few_calls, NULL);
+}
+
+static int count_poll(struct pollfd *fds, unsigned count, int64_t timeout)
+{
+    (void)lw_add_rlx(&made.poll, 1);
+    return real.poll(fds, count, timeout);
+}
+
+static int count_epoll_wait(int epoll, struct epoll_event *events, int max, int64_t timeout)
+{
+    (void)lw_add_rlx(&made.epoll_wait, 1);
+    return real.epoll_wait(epoll, events, max, timeout);
+}
+
+/* Ready for what the wait is not for: to be written, or with urgent data for somebody else. */
+static int useless_readiness(void *arg)
+{
+    char byte = '!';
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    int fds[2], elsewhere;
+
+    (void)arg;
+    tcp_pair(fds);
+    elsewhere = dup(fds[1]); /* not known to have been born here */
+    cr_assert_eq(lw_sendmsg(fds[0], &message, MSG_OOB, LW_FOREVER), 1);
+    cr_assert_gt(lw_poll(elsewhere, POLLPRI, LW_FOREVER), 0);
+    memset(&made, 0, sizeof made);
+    cr_assert_eq(lw_poll(elsewhere, POLLIN, lw_in(20 * LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_poll(fds[1], POLLIN, lw_in(20 * LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_read(elsewhere, &byte, 1, lw_in(20 * LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_read(fds[1], &byte, 1, lw_in(20 * LW_MS)), -ETIMEDOUT);
+    cr_assert_leq(made.poll, 6, "looked %u times", made.poll);
+    cr_assert_leq(made.recv, 6, "tried %u times", made.recv);
+    cr_assert_lt(made.epoll_wait, 300, "%u turns in 80 ms", made.epoll_wait);
+    cr_assert_eq(lw_close(elsewhere), 0);
+    close_both(fds);
+    return 0;
+}
+
+Test(edges, readiness_that_is_of_no_use_does_not_keep_anybody_awake)
+{
+    real = lw_sys;
+    lw_sys.recv = count_recv;
+    lw_sys.poll = count_poll;
+    lw_sys.epoll_wait = count_epoll_wait;
+    run_with(1, useless_readiness, NULL);
 }
 
 /* ---- registering */
@@ -361,4 +409,22 @@ Test(edges, events_of_earlier_lives_do_not_count)
     lw_descriptor_event(lw_descriptor_tag(fds[0], state_of(fds[0])), EPOLLIN, &batch);
     cr_assert_eq(descriptor->sides[LW_SIDE_READ].edges, edges + 1);
     close_both(fds);
+}
+
+/* The doorbell is for the owner's sleep: who looks in passing must not take the ring away. */
+Test(edges, a_ring_that_somebody_else_fetched_rings_again)
+{
+    struct lw_poller poller;
+    struct pollfd pollfd;
+
+    cr_assert_eq(lw_poller_init(&poller), 0);
+    cr_assert_eq(lw_poller_poll(&poller, 0), 0);
+    pollfd = (struct pollfd){.fd = poller.epoll, .events = POLLIN};
+    cr_assert_eq(poll(&pollfd, 1, 0), 0);
+    lw_poller_ring(&poller);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(lw_poller_poll(&poller, 0), 0, "a ring is no event");
+        cr_assert_eq(poll(&pollfd, 1, 0), 1, "the owner would not sleep");
+    }
+    lw_poller_fini(&poller);
 }

@@ -279,42 +279,61 @@ Test(io_faults, an_accept_without_room_waits_and_can_be_ended)
     run_all(no_room, NULL);
 }
 
-/* For real: there is no descriptor left until one is closed. */
-static int last_descriptor(void *arg)
+/* For real: there is no descriptor left until one is closed, when the pauses have grown to 100 ms.
+ * Returns how long it then took to accept. */
+static lw_nsec time_to_accept(int listener, const char *port)
 {
-    int listener = lw_listen_tcp(NULL, "0", LW_FOREVER), fd, spare, lowest;
+    int fd = lw_connect_tcp("127.0.0.1", port, LW_FOREVER), spare, lowest;
     struct rlimit limit;
-    char port[8];
-    lw_nsec before;
+    rlim_t usual;
+    lw_nsec closed_at;
     lw_task task;
 
-    (void)arg;
-    fd = lw_connect_tcp("127.0.0.1", port_of(listener, port), LW_FOREVER);
     cr_assert_geq(fd, 0);
     spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     lowest = dup(spare);
     cr_assert_eq(close(lowest), 0);
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    rlim_t before_limit = limit.rlim_cur;
+    usual = limit.rlim_cur;
     limit.rlim_cur = (rlim_t)lowest;
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    cr_assert_eq(lw_accept(listener, NULL, NULL, lw_in(300 * LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_accept(listener, NULL, NULL, lw_in(5 * LW_MS)), -ETIMEDOUT);
+    lw_store_rel(&accept_calls, 0);
     task = start(take_one, &listener);
-    until_inside(listener, 1);
-    cr_assert_eq(lw_sleep(lw_in(130 * LW_MS)), 0); /* well into the pauses of 64 and 100 ms */
-    before = lw_now();
+    while (lw_load_acq(&accept_calls) < 8)
+        cr_assert_eq(lw_sleep(lw_in(LW_MS)), 0);
+    closed_at = lw_now();
     cr_assert_eq(lw_close(spare), 0);
     end_of(task);
-    cr_assert_lt(lw_now() - before, 60 * LW_MS, "a close ends the pause");
-    limit.rlim_cur = before_limit;
+    closed_at = lw_now() - closed_at;
+    limit.rlim_cur = usual;
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     cr_assert_eq(lw_close(fd), 0);
-    cr_assert_eq(lw_close(listener), 0);
-    return 0;
+    return closed_at;
+}
+
+/* On a machine that stands still for a while one of them may take long, but hardly all. */
+static int last_descriptor(void *arg)
+{
+    int listener = lw_listen_tcp(NULL, "0", LW_FOREVER);
+    lw_nsec best = LW_FOREVER;
+    char port[8];
+
+    (void)arg;
+    (void)port_of(listener, port);
+    for (int i = 0; i < 5 && best > 40 * LW_MS; i++) {
+        lw_nsec time = time_to_accept(listener, port);
+
+        best = time < best ? time : best;
+    }
+    cr_assert_leq(best, 40 * LW_MS, "a close ends the pause; it took %ld us", (long)(best / LW_US));
+    return lw_close(listener);
 }
 
 Test(io_faults, an_accept_goes_on_when_a_descriptor_is_free_again)
 {
+    accept_errors_count = 0;
+    lw_sys.accept4 = failing_accept;
     run_with(1, last_descriptor, NULL);
     run_with(2, last_descriptor, NULL);
 }

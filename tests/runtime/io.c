@@ -351,6 +351,47 @@ Test(io, writers_of_one_pipe_all_get_their_turn)
     run_all(many_writers, NULL);
 }
 
+struct amount {
+    int fd;
+    uint64_t value;
+};
+
+static int add(void *arg)
+{
+    struct amount *amount = arg;
+
+    return lw_write(amount->fd, &amount->value, 8, LW_FOREVER) == 8 ? 0 : -EIO;
+}
+
+/* The first to wait wants more room than there is; the second has enough. */
+static int unequal_writers(void *arg)
+{
+    const uint64_t most = UINT64_MAX - 1;
+    struct amount much = {.value = 5}, little = {.value = 1};
+    uint64_t one = 0;
+    lw_task first, second;
+
+    (void)arg;
+    much.fd = little.fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+    cr_assert_eq(lw_write(much.fd, &most, sizeof most, LW_FOREVER), sizeof most);
+    first = start(add, &much);
+    until_waiting(much.fd, LW_SIDE_WRITE);
+    second = start(add, &little);
+    until_inside(much.fd, 2);
+    cr_assert_eq(lw_sleep(lw_in(LW_MS)), 0);
+    cr_assert_eq(lw_read(much.fd, &one, sizeof one, LW_FOREVER), sizeof one);
+    end_of(second);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(lw_read(much.fd, &one, sizeof one, LW_FOREVER), sizeof one);
+    end_of(first);
+    return lw_close(much.fd);
+}
+
+Test(io, a_writer_that_fits_is_not_held_up_by_one_that_does_not)
+{
+    run_all(unequal_writers, NULL);
+}
+
 /* ---- poll */
 
 static int watch(void *arg)

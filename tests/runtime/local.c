@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "tests/runtime/io_support.h"
 
@@ -223,6 +224,10 @@ static int datagrams(void *arg)
             cr_assert_eq(bytes[n], (char)i);
     }
     cr_assert_eq(lw_read(client, bytes, sizeof bytes, lw_in(LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_write(client, "x", 1, LW_FOREVER), 1);
+    cr_assert_eq(lw_poll(client, POLLIN, LW_FOREVER), POLLIN);
+    cr_assert_eq(lw_read(client, bytes, 0, LW_FOREVER), 0);
+    cr_assert_eq(lw_read(client, bytes, 1, LW_FOREVER), 1, "nothing was taken for nothing");
     cr_assert_eq(lw_close(server), 0);
     for (int i = 0; i < 3; i++)
         end_of(tasks[i]);
@@ -233,4 +238,74 @@ static int datagrams(void *arg)
 Test(local, datagrams_come_back_whole_whoever_takes_them)
 {
     run_all(datagrams, NULL);
+}
+
+static int letterbox(struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    (void)strcpy(address->sun_path, path);
+    cr_assert_eq(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+    return fd;
+}
+
+static int post(void *arg)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    char letter[] = "letter";
+    struct iovec part = {letter, sizeof letter};
+    struct msghdr message = {
+        .msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &part, .msg_iovlen = 1};
+
+    (void)strcpy(to.sun_path, path);
+    return (int)lw_sendmsg(*(int *)arg, &message, 0, LW_FOREVER) == sizeof letter ? 0 : -EIO;
+}
+
+static struct lw_sys real;
+static uint32_t attempts;
+
+static ssize_t count_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    (void)lw_add_rlx(&attempts, 1);
+    return real.sendmsg(fd, message, flags);
+}
+
+/* A queue that others have filled: our socket gets no event when it is emptied. */
+static int full_letterbox(void *arg)
+{
+    struct sockaddr_un address;
+    int box = letterbox(&address), others = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int ours = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), sent = 0;
+    const struct sockaddr *at = (struct sockaddr *)&address;
+    char letter[8] = "";
+    lw_task task;
+
+    (void)arg;
+    while (sendto(others, "other", 6, MSG_DONTWAIT, at, sizeof address) == 6)
+        sent++;
+    task = start(post, &ours);
+    until_inside(ours, 1);
+    lw_store_rlx(&attempts, 0);
+    cr_assert_eq(lw_sleep(lw_in(50 * LW_MS)), 0);
+    cr_assert_leq(lw_load_rlx(&attempts), 10, "%u attempts in 50 ms", attempts);
+    while (sent-- > 0) {
+        cr_assert_eq(lw_read(box, letter, sizeof letter, LW_FOREVER), 6);
+        cr_assert_str_eq(letter, "other");
+    }
+    cr_assert_eq(lw_read(box, letter, sizeof letter, LW_FOREVER), 7);
+    cr_assert_str_eq(letter, "letter");
+    end_of(task);
+    cr_assert_eq(lw_close(box), 0);
+    cr_assert_eq(lw_close(ours), 0);
+    cr_assert_eq(lw_close(others), 0);
+    cr_assert_eq(unlink(path), 0);
+    return 0;
+}
+
+Test(local, a_datagram_waits_for_room_in_a_queue_that_others_filled)
+{
+    real = lw_sys;
+    lw_sys.sendmsg = count_sendmsg;
+    run_all(full_letterbox, NULL);
 }
