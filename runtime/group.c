@@ -25,6 +25,7 @@
 
 #include <errno.h>
 
+#include "runtime/os/os.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
@@ -261,6 +262,29 @@ static void tear_down(struct lw_group *group)
     lw_group_cancel(group);
 }
 
+/* A plain thread without memory for a record cannot be woken: it looks now and then. */
+static void await_by_looking(struct lw_group *group)
+{
+    uint32_t word = 0;
+
+    while (!is_over(lw_load_acq(word_of(group)))) /* [G2] */
+        lw_sys.futex_wait(&word, 0, lw_sys.now() + LW_MS);
+}
+
+/* Wait for all children, whatever happens; true: the caller was cancelled meanwhile. */
+static bool await_all(struct lw_group *group, struct lw_record *me, const void *site)
+{
+    bool cancelled = false;
+    int err;
+
+    while ((err = wait_group(group, me, LW_FOREVER, site, cancelled)) < 0) {
+        if (err == -ECANCELED)
+            cancelled = true;
+        tear_down(group);
+    }
+    return cancelled;
+}
+
 int lw_group_end(lw_group *group, int status)
 {
     const void *site = __builtin_return_address(0);
@@ -277,14 +301,12 @@ int lw_group_end(lw_group *group, int status)
     if (status < 0 || cleanup < 0 || (group->flags & LW_GROUP_CANCEL_AT_END) != 0)
         tear_down(group);
     err = lw_wait_enter(&me, LW_FOREVER);
-    if (err < 0)
-        return status < 0 ? status
-                          : err; /* no memory for a guest's record: nothing can be waited for */
-    while ((err = wait_group(group, me, LW_FOREVER, site, cancelled)) < 0) {
-        if (err == -ECANCELED)
-            cancelled = true;
-        tear_down(group);
-    }
+    if (err == 0)
+        cancelled = await_all(group, me, site);
+    else if (err == -ENOMEM)
+        await_by_looking(group);
+    else if (status >= 0)
+        status = err; /* the child of a fork, where no other task ever runs */
     set_teardown(group, false);
     if (status >= 0 && lw_group_failure(group) < 0)
         status = lw_group_failure(group);

@@ -11,7 +11,11 @@
  * sequence never falls.
  *
  * The depot has a guard held for a few instructions (or one mprotect per 4,096 slots); it is taken
- * once per 64 records.  Nothing here is on the path of a wait. */
+ * once per 64 records.  A trim takes all batches out and works on them without the guard; who finds
+ * nothing meanwhile, not even new slots, waits for it.  Nothing here is on the path of a wait.
+ *
+ * [R3] the chunks' floors and counts: from trimmer to trimmer by trimming, release -> CAS acquire;
+ *      a floor to who carves the chunk anew: through the guard. */
 #include "runtime/record.h"
 
 #include <errno.h>
@@ -40,7 +44,7 @@ uint32_t lw_slots_used;
 struct chunk {
     uint32_t generation_floor;
     uint64_t sequence_floor;
-    uint32_t idle; /* counted during a trim */
+    uint32_t idle; /* the trimmer's: how many of its slots it has */
 };
 
 static struct {
@@ -51,6 +55,7 @@ static struct {
     uint32_t chunks_used;        /* chunks ever committed */
     uint16_t emptied[CHUNKS_MAX]; /* chunks whose memory was given back */
     uint32_t emptied_count;
+    uint32_t trimming;            /* somebody has all the batches */
     bool reserved;
     struct chunk chunks[CHUNKS_MAX];
 } depot = {.carved = CHUNK_SLOTS};
@@ -135,22 +140,38 @@ static struct lw_record *carve(void)
     return chain;
 }
 
-struct lw_record *lw_record_take_slow(struct lw_record_cache *cache)
+/* *trimming: what is not here may be with a trimmer. */
+static struct lw_record *take_batch(uint32_t *count, bool *trimming)
 {
     struct lw_record *chain;
-    uint32_t count = LW_RECORD_BATCH;
 
     lw_guard_take(&depot.guard, 1);
     chain = depot.batches;
     if (chain != NULL) {
         depot.batches = chain->arg;
-        count = (uint32_t)chain->site;
+        *count = (uint32_t)chain->site;
     } else {
         chain = carve();
+        *count = LW_RECORD_BATCH;
     }
+    /* Under the guard: the batches are taken out after it was set, and are back before it is
+     * cleared. */
+    *trimming = lw_load_rlx(&depot.trimming) != 0;
     lw_guard_drop(&depot.guard, 1);
-    if (chain == NULL)
-        return NULL;
+    return chain;
+}
+
+struct lw_record *lw_record_take_slow(struct lw_record_cache *cache)
+{
+    struct lw_record *chain;
+    uint32_t count = 0;
+    bool trimming = false;
+
+    while ((chain = take_batch(&count, &trimming)) == NULL) {
+        if (!trimming)
+            return NULL;
+        LW_AWAIT(lw_load_rlx(&depot.trimming) == 0);
+    }
     cache->head = chain->next;
     cache->count = count - 1;
     return chain;
@@ -195,8 +216,8 @@ void lw_record_retire(struct lw_record *record)
     lw_store_rel(&record->ctl, (uint64_t)UINT32_MAX << 32);
 }
 
-/* Under the guard: note what the chunk's slots have used up, and give its memory back. */
-static void empty_chunk(uint32_t number)
+/* All of whose slots are the trimmer's: note what they have used up, and give the memory back. */
+static bool empty_chunk(uint32_t number)
 {
     struct chunk *chunk = &depot.chunks[number];
     struct lw_record *records = &lw_records[(size_t)number * CHUNK_SLOTS];
@@ -212,60 +233,69 @@ static void empty_chunk(uint32_t number)
             chunk->sequence_floor = sequence;
     }
     if (chunk->generation_floor >= UINT32_MAX - 1)
-        return; /* nothing is left above the floor: the chunk is retired, its records in no list */
+        return false; /* nothing is left above the floor: the chunk is retired */
     (void)lw_sys.madvise(colds, CHUNK_SLOTS * sizeof *colds, MADV_DONTNEED);
     (void)lw_sys.madvise(records, CHUNK_SLOTS * sizeof *records, MADV_DONTNEED);
-    depot.emptied[depot.emptied_count++] = (uint16_t)number;
+    return true;
 }
 
-static uint32_t chunk_of(const struct lw_record *record)
+static struct chunk *chunk_of(const struct lw_record *record)
 {
-    return lw_record_slot(record) / CHUNK_SLOTS;
+    return &depot.chunks[lw_record_slot(record) / CHUNK_SLOTS];
+}
+
+/* Count how many slots of each chunk lie in these batches. */
+static void count_idle(const struct lw_record *batches)
+{
+    for (uint32_t i = 0; i < CHUNKS_MAX; i++)
+        depot.chunks[i].idle = 0;
+    for (; batches != NULL; batches = batches->arg)
+        for (const struct lw_record *record = batches; record != NULL; record = record->next)
+            chunk_of(record)->idle++;
+}
+
+/* Give back what does not lie in a chunk that is wholly there. */
+static void keep_others(struct lw_record *batches)
+{
+    struct lw_record_cache kept = {0};
+
+    for (struct lw_record *next_batch; batches != NULL; batches = next_batch) {
+        next_batch = batches->arg;
+        for (struct lw_record *record = batches, *next; record != NULL; record = next) {
+            next = record->next;
+            if (chunk_of(record)->idle == CHUNK_SLOTS)
+                continue;
+            record->next = kept.head;
+            kept.head = record;
+            if (++kept.count == LW_RECORD_BATCH)
+                lw_record_spill(&kept);
+        }
+    }
+    lw_record_drain(&kept);
 }
 
 size_t lw_record_trim(void)
 {
-    struct lw_record *kept = NULL, *batch, *next_batch;
-    uint32_t kept_count = 0;
+    struct lw_record *batches;
     size_t emptied = 0;
+    uint32_t nobody = 0;
 
+    if (!lw_cas_acq(&depot.trimming, &nobody, 1)) /* [R3] */
+        return 0;
     lw_guard_take(&depot.guard, 1);
-    for (uint32_t i = 0; i < depot.chunks_used; i++)
-        depot.chunks[i].idle = 0;
-    for (batch = depot.batches; batch != NULL; batch = batch->arg)
-        for (struct lw_record *record = batch; record != NULL; record = record->next)
-            depot.chunks[chunk_of(record)].idle++;
-
-    /* Take apart the batches; what lies in a chunk that is wholly idle is dropped with its
-     * chunk. */
-    for (batch = depot.batches, depot.batches = NULL; batch != NULL; batch = next_batch) {
-        next_batch = batch->arg;
-        for (struct lw_record *record = batch, *next; record != NULL; record = next) {
-            next = record->next;
-            if (depot.chunks[chunk_of(record)].idle == CHUNK_SLOTS)
-                continue;
-            record->next = kept;
-            kept = record;
-            if (++kept_count == LW_RECORD_BATCH) {
-                lw_store_rlx(&kept->site, kept_count);
-                kept->arg = depot.batches;
-                depot.batches = kept;
-                kept = NULL;
-                kept_count = 0;
-            }
-        }
-    }
-    if (kept != NULL) {
-        lw_store_rlx(&kept->site, kept_count);
-        kept->arg = depot.batches;
-        depot.batches = kept;
-    }
-    for (uint32_t i = 0; i < depot.chunks_used; i++) {
-        if (depot.chunks[i].idle == CHUNK_SLOTS) {
-            empty_chunk(i);
-            emptied++;
-        }
-    }
+    batches = depot.batches;
+    depot.batches = NULL;
     lw_guard_drop(&depot.guard, 1);
+    count_idle(batches);
+    keep_others(batches);
+    for (uint32_t i = 0; i < CHUNKS_MAX; i++) {
+        if (depot.chunks[i].idle != CHUNK_SLOTS || !empty_chunk(i))
+            continue;
+        lw_guard_take(&depot.guard, 1);
+        depot.emptied[depot.emptied_count++] = (uint16_t)i;
+        lw_guard_drop(&depot.guard, 1);
+        emptied++;
+    }
+    lw_store_rel(&depot.trimming, 0); /* [R3] */
     return emptied * CHUNK_SLOTS * (sizeof(struct lw_record) + sizeof(struct lw_cold));
 }

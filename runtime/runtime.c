@@ -13,6 +13,8 @@
  * when nobody can be left who had seen the runtime.
  *
  * [T1] what a task did  ->  the stopper:  ended (release)  ->  ended (acquire). */
+#include <latchwork/blocking.h>
+#include <latchwork/cancel.h>
 #include <latchwork/runtime.h>
 
 #include <errno.h>
@@ -248,17 +250,18 @@ static void report_left(struct lw_runtime *runtime, uint64_t live)
             (void)lw_dump_record(STDERR_FILENO, &lw_records[slot]);
 }
 
-int lw_stop(lw_runtime *runtime, lw_nsec deadline)
+struct stop {
+    struct lw_runtime *runtime;
+    lw_nsec deadline;
+};
+
+/* Blocks the thread. */
+static int stop_here(void *arg)
 {
-    struct lw_thread *thread = lw_thread_self();
+    struct lw_runtime *runtime = ((struct stop *)arg)->runtime;
+    lw_nsec deadline = ((struct stop *)arg)->deadline;
     uint64_t live;
 
-    if (runtime == NULL)
-        return 0;
-    if (lw_forked())
-        return -ECHILD;
-    if (thread != NULL && thread->worker != NULL && thread->worker->runtime == runtime)
-        return -EDEADLK;
     lw_store_sc(&runtime->state, LW_RUNTIME_STOPPING); /* [T2] */
     flush_pins();
     for (bool first = true;; first = false) {
@@ -281,6 +284,29 @@ int lw_stop(lw_runtime *runtime, lw_nsec deadline)
     lw_tick_stop();
     lw_runtimes_unlock();
     return 0;
+}
+
+int lw_stop(lw_runtime *runtime, lw_nsec deadline)
+{
+    struct stop stop = {runtime, deadline};
+    struct lw_worker *worker = lw_worker_here();
+    int left = 0, err;
+
+    if (runtime == NULL)
+        return 0;
+    if (lw_forked())
+        return -ECHILD;
+    if (worker == NULL)
+        return stop_here(&stop);
+    if (worker->runtime == runtime)
+        return -EDEADLK;
+    /* By a task of another runtime, whose worker has other things to do. */
+    err = lw_shield_enter();
+    if (err == 0) {
+        err = lw_blocking(stop_here, &stop, &left, LW_FOREVER);
+        (void)lw_shield_exit();
+    }
+    return err == 0 ? left : stop_here(&stop); /* without a helper, after all */
 }
 
 int lw_run(const lw_options *options, lw_fn *fn, void *arg)
@@ -317,6 +343,6 @@ void lw_trim(void)
         lw_stack_drain(&thread->worker->stacks);
     }
     lw_guest_records_drain();
-    (void)lw_stack_trim();
+    (void)lw_stack_trim(SIZE_MAX);
     (void)lw_record_trim();
 }

@@ -390,14 +390,16 @@ void lw_stack_drain(struct lw_stack_cache *cache)
 
 /* ---- trimming */
 
-static size_t depot_trim(struct depot *depot, unsigned class)
+/* At most `most` stacks; how many it was. */
+static size_t depot_trim(struct depot *depot, unsigned class, size_t most)
 {
     struct lw_stack_head *heads[RUN];
     size_t trimmed = 0, count;
 
     do {
         lw_guard_take(&depot->guard, GUARD);
-        for (count = 0; count < RUN && depot->count > depot->cold; count++)
+        for (count = 0; count < RUN && trimmed + count < most && depot->count > depot->cold;
+             count++)
             heads[count] = depot->idle[--depot->count];
         lw_guard_drop(&depot->guard, GUARD);
         drop_pages(heads, count, class);
@@ -407,16 +409,16 @@ static size_t depot_trim(struct depot *depot, unsigned class)
         lw_guard_drop(&depot->guard, GUARD);
         trimmed += count;
     } while (count == RUN);
-    return trimmed * lw_stack_bytes(class);
+    return trimmed;
 }
 
-size_t lw_stack_trim(void)
+size_t lw_stack_trim(size_t most)
 {
-    size_t bytes = 0;
+    size_t trimmed = 0;
 
-    for (unsigned class = 0; class < LW_STACK_CLASSES; class++)
-        bytes += depot_trim(&depots[class], class);
-    return bytes;
+    for (unsigned class = 0; class < LW_STACK_CLASSES && trimmed < most; class++)
+        trimmed += depot_trim(&depots[class], class, most - trimmed);
+    return trimmed;
 }
 
 void lw_stack_counts(size_t *carved, size_t *idle)

@@ -101,8 +101,9 @@ LW_INLINE void lw_stack_give(struct lw_stack_cache *cache, unsigned class,
 /* All of a cache to the depot, promises to the process. */
 void lw_stack_drain(struct lw_stack_cache *cache);
 
-/* Give the memory of stacks in the depot back to the system; how many bytes that was at most. */
-size_t lw_stack_trim(void);
+/* Give the memory of at most so many stacks in the depot back to the system; how many it was, less
+ * than `most` when none is left. */
+size_t lw_stack_trim(size_t most);
 
 /* The stack slot that an address lies in.  Async-signal-safe. */
 struct lw_stack_place {

@@ -1,43 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Spawn, join, detach; how a task ends.
- *
- * The word `peer` of a task that is in no group decides between its end and its joiner:
- *
- *     NONE --join: CAS--> JOINER(who, in which wait) --end: swap--> DONE, and the joiner is woken
- *     NONE --detach: CAS--> DETACHED ------------------end: swap--> the task gives its record back
- *     NONE --end: swap--> DONE, and the next join or detach gives the record back
- *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded after
- *     all
- *
- * [J1] status  ->  joiner:  peer = DONE (swap, acq_rel)  ->  load or CAS of peer (acquire).
- * The swap is the ending task's last access to its record. */
+/* Spawn, and how a task ends.  Who learns of its end: join.c, group.c. */
 #include <latchwork/task.h>
 
 #include <errno.h>
 
 #include "runtime/fork.h"
-#include "runtime/os/os.h"
-#include "runtime/wait.h"
+#include "runtime/peer.h"
 #include "runtime/worker.h"
 
-#define PEER_SEQUENCE_BITS 38
-#define PEER_SEQUENCE_MASK ((UINT64_C(1) << PEER_SEQUENCE_BITS) - 1)
 #define SITE_MASK ((UINT64_C(1) << 48) - 1)
 
 void (*lw_holds_abandon)(struct lw_record *record);
-
-LW_INLINE uint64_t peer_none(uint64_t ctl)
-{
-    return (uint64_t)LW_CTL_GENERATION(ctl) << 32 | LW_PEER_NONE;
-}
-
-LW_INLINE uint64_t peer_joiner(const struct lw_record *joiner)
-{
-    uint64_t sequence = lw_load_rlx(&lw_record_cold(joiner)->wait) >> LW_STATE_BITS;
-
-    return (uint64_t)lw_record_slot(joiner) << (PEER_SEQUENCE_BITS + 2) |
-           (sequence & PEER_SEQUENCE_MASK) << 2 | LW_PEER_JOINER;
-}
 
 /* ---- records and caches of threads that have no worker */
 
@@ -56,13 +29,8 @@ struct lw_record *lw_guest_record_take(void)
     return record;
 }
 
-/* By worker's thread, or any (worker NULL). */
-LW_INLINE void put_record(struct lw_worker *worker, struct lw_record *record)
+void lw_guest_record_put(struct lw_record *record)
 {
-    if (lw_likely(worker != NULL)) {
-        lw_record_put(&worker->records, record);
-        return;
-    }
     lw_guard_take(&guests_guard, 1);
     lw_record_put(&guest_records, record);
     lw_guard_drop(&guests_guard, 1);
@@ -71,7 +39,7 @@ LW_INLINE void put_record(struct lw_worker *worker, struct lw_record *record)
 void lw_guest_record_give(struct lw_record *record)
 {
     lw_store_rel(&record->ctl, lw_ctl_next_life(lw_load_rlx(&record->ctl))); /* [R1] */
-    put_record(NULL, record);
+    lw_guest_record_put(record);
 }
 
 void lw_guest_records_drain(void)
@@ -79,13 +47,6 @@ void lw_guest_records_drain(void)
     lw_guard_take(&guests_guard, 1);
     lw_record_drain(&guest_records);
     lw_guard_drop(&guests_guard, 1);
-}
-
-LW_INLINE struct lw_worker *worker_here(void)
-{
-    struct lw_thread *thread = lw_thread_self();
-
-    return thread != NULL ? thread->worker : NULL;
 }
 
 /* ---- spawn */
@@ -172,7 +133,7 @@ LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime,
 static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
                     const void *site, struct lw_group *group, uint16_t epoch)
 {
-    struct lw_worker *worker = worker_here();
+    struct lw_worker *worker = lw_worker_here();
     struct lw_runtime *runtime;
     struct lw_record *record;
     unsigned class;
@@ -197,7 +158,7 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
     if (group != NULL)
         lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
     else
-        lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : peer_none(ctl));
+        lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : lw_peer_none(ctl));
     fill(record, ctl, fn, arg,
          place_in(runtime, class) | (group != NULL ? LW_PLACE_CHILD : 0) |
              (options != NULL ? take_options(record, options) : 0),
@@ -211,7 +172,7 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
 int lw_task_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
                   const void *site, struct lw_group *group, uint16_t epoch)
 {
-    struct lw_worker *worker = worker_here();
+    struct lw_worker *worker = lw_worker_here();
     uint32_t pin;
     int err;
 
@@ -243,7 +204,7 @@ LW_INLINE struct lw_record *take_quickly(struct lw_worker *worker)
 
 int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options)
 {
-    struct lw_worker *worker = worker_here();
+    struct lw_worker *worker = lw_worker_here();
     struct lw_record *record;
     uint64_t ctl;
 
@@ -251,7 +212,7 @@ int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options
                     (record = take_quickly(worker)) == NULL))
         return lw_task_spawn(task, fn, arg, options, __builtin_return_address(0), NULL, 0);
     ctl = lw_load_rlx(&record->ctl);
-    lw_store_rlx(&record->peer, peer_none(ctl));
+    lw_store_rlx(&record->peer, lw_peer_none(ctl));
     fill(record, ctl, fn, arg, place_in(worker->runtime, worker->runtime->stack_class),
          __builtin_return_address(0), 0);
     name_task(task, record, ctl);
@@ -263,7 +224,7 @@ int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options
 int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, const void *site,
                         struct lw_group *group, uint16_t epoch)
 {
-    struct lw_worker *worker = worker_here();
+    struct lw_worker *worker = lw_worker_here();
     struct lw_record *record;
 
     if (lw_unlikely(worker == NULL || options != NULL || fn == NULL ||
@@ -279,18 +240,20 @@ int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, co
 
 /* ---- the end */
 
-/* Its joiner, if there is one, is claimed and woken. */
+/* Its joiner is claimed and woken, if it still is in that wait: one that gave up finds DONE and
+ * succeeds by itself. */
 LW_INLINE void wake_joiner(uint64_t peer)
 {
-    struct lw_record *joiner = &lw_records[peer >> (PEER_SEQUENCE_BITS + 2)];
+    struct lw_record *joiner = lw_peer_record(peer);
     struct lw_cold *cold = lw_record_cold(joiner);
     uint64_t wait = lw_load_acq(&cold->wait);
 
-    /* Only that very wait: a joiner that gave up finds DONE and succeeds by itself. */
-    if (((wait >> LW_STATE_BITS) & PEER_SEQUENCE_MASK) == ((peer >> 2) & PEER_SEQUENCE_MASK) &&
-        lw_wait_can_end(wait) &&
-        lw_cas_acq_rel(&cold->wait, &wait, (wait & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING))
-        lw_wake(joiner, LW_GRANTED, LW_WAKE_NEXT);
+    while (lw_peer_means(peer, wait) && lw_wait_can_be_granted(wait)) {
+        if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_granting(wait))) { /* [W1] */
+            lw_wake(joiner, LW_GRANTED, LW_WAKE_NEXT);
+            return;
+        }
+    }
 }
 
 /* What of the task lay in its cold record. */
@@ -319,130 +282,12 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
     } else {
         lw_store_rlx(&record->status, status);
         peer = lw_swap_acq_rel(&record->peer, LW_PEER_DONE); /* [J1] */
-        if ((peer & LW_PEER_TAG) == LW_PEER_DETACHED)
+        if (lw_peer_is(peer, LW_PEER_DETACHED))
             lw_record_give(&worker->records, record);
-        else if ((peer & LW_PEER_TAG) == LW_PEER_JOINER)
+        else if (lw_peer_is(peer, LW_PEER_JOINER))
             wake_joiner(peer);
     }
     lw_store_rel(&worker->ended, worker->ended + 1);
-}
-
-/* ---- join, detach */
-
-/* Whoever finds DONE claims the record by ending this life of the slot: exactly one does. */
-LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
-{
-    uint32_t generation = LW_CTL_GENERATION(ctl);
-    int value = (int)lw_load_rlx(&record->status); /* another may be reaping it */
-
-    while (lw_unlikely(!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
-        if (LW_CTL_GENERATION(ctl) != generation)
-            return -ESRCH;
-    put_record(worker_here(), record);
-    if (status != NULL)
-        *status = value;
-    return 0;
-}
-
-/* The record of a handle in the life that the handle means, with its ctl and peer; negative if
- * there is none, or it is nothing to join. */
-LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, uint64_t *peer)
-{
-    uint64_t place;
-
-    *record = lw_record_of(task.id);
-    if (*record == NULL)
-        return -ESRCH;
-    /* ctl first: what is read after it is of this life, or of a later one, whose ctl is another. */
-    *ctl = lw_load_acq(&(*record)->ctl); /* [R1] */
-    place = lw_load_rlx(&(*record)->place);
-    *peer = lw_load_acq(&(*record)->peer); /* [J1] */
-    if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0)
-        return -ESRCH;
-    if ((place & (LW_PLACE_GUEST | LW_PLACE_CHILD)) != 0 ||
-        (*peer & LW_PEER_TAG) == LW_PEER_DETACHED)
-        return -EINVAL;
-    return 0;
-}
-
-/* The joiner's wait has ended otherwise: take the claim to be told back.  False: the task has
- * ended. */
-static bool take_back(struct lw_record *record, uint64_t mine, uint64_t ctl)
-{
-    return lw_cas_acq_rel(&record->peer, &mine, peer_none(ctl));
-}
-
-static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, const void *site)
-{
-    struct lw_record *me, *record = NULL;
-    enum lw_outcome outcome;
-    uint64_t ctl = 0, peer = 0, mine;
-    int err = lw_wait_enter(&me, deadline);
-
-    if (err == 0)
-        err = look_up(task, &record, &ctl, &peer);
-    if (err < 0)
-        return err;
-    if (peer == LW_PEER_DONE)
-        return reap(record, ctl, status);
-    if (record == me)
-        return -EDEADLK;
-    if ((peer & LW_PEER_TAG) == LW_PEER_JOINER)
-        return -EBUSY;
-    if (deadline == LW_NOW)
-        return -ETIMEDOUT;
-
-    lw_store_rlx(&lw_record_cold(me)->target, task.id);
-    lw_wait_begin(me, LW_WAIT_JOIN, record, NULL, deadline, site);
-    mine = peer_joiner(me);
-    peer = peer_none(ctl);
-    if (!lw_cas_acq_rel(&record->peer, &peer, mine)) { /* [J1] */
-        lw_wait_abort(me);
-        if (peer == LW_PEER_DONE)
-            return reap(record, ctl, status);
-        return (peer & LW_PEER_TAG) == LW_PEER_JOINER ? -EBUSY : -ESRCH;
-    }
-    outcome = lw_wait_finish(me);
-    if (outcome != LW_GRANTED && take_back(record, mine, ctl))
-        return lw_wait_error(me, outcome);
-    return reap(record, ctl, status);
-}
-
-int lw_join(lw_task task, int *status, lw_nsec deadline)
-{
-    struct lw_thread *thread = lw_thread_self();
-    struct lw_record *record = lw_record_of(task.id);
-    uint64_t ctl;
-
-    /* Ended already, and the budget is not: nothing to wait for. */
-    if (lw_likely(thread != NULL && record != NULL && thread->budget > 1)) {
-        ctl = lw_load_acq(&record->ctl); /* [R1] */
-        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) &&
-            lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
-            (lw_load_rlx(&record->place) & (LW_PLACE_GUEST | LW_PLACE_CHILD)) == 0) {
-            thread->budget--;
-            return reap(record, ctl, status);
-        }
-    }
-    return join_slow(task, status, deadline, __builtin_return_address(0));
-}
-
-int lw_detach(lw_task task)
-{
-    struct lw_record *record;
-    uint64_t ctl, peer;
-    int err = look_up(task, &record, &ctl, &peer);
-
-    if (err < 0)
-        return err;
-    if ((peer & LW_PEER_TAG) == LW_PEER_JOINER)
-        return -EBUSY;
-    peer = peer_none(ctl);
-    if (lw_cas_acq_rel(&record->peer, &peer, LW_PEER_DETACHED))
-        return 0;
-    if (peer == LW_PEER_DONE)
-        return reap(record, ctl, NULL);
-    return (peer & LW_PEER_TAG) == LW_PEER_JOINER ? -EBUSY : -EINVAL;
 }
 
 /* ---- of the caller */

@@ -25,6 +25,7 @@ enum {
     QUIET_LOOKS = 3,
     TRIM_LOOKS = 500,      /* 5 s */
     TRIM_STACKS_MIN = 256, /* idle in the depot for that long */
+    TRIM_SLICE = 2048,     /* stacks in one go: some milliseconds */
 };
 
 static struct {
@@ -107,30 +108,35 @@ static bool look_at_all(void)
 
 /* ---- memory after a peak */
 
-/* Not under the runtimes' lock: a trim may take seconds.  trimming: a thread of an earlier life
- * may not have left yet. */
-static void trim_now_and_then(bool quiet)
+/* A slice of it at each look, so that the looks go on and the thread can be ended.  Not under the
+ * runtimes' lock; trimming: a thread of an earlier life may not have left yet.  True: there is more
+ * to do. */
+static bool trim_now_and_then(bool quiet)
 {
     static uint32_t trimming;
     static size_t least_idle; /* in the depot since the last trim */
     static unsigned looks;
+    static bool unfinished;
     size_t carved, idle;
     uint32_t nobody = 0;
+    bool more;
 
     if (!lw_cas_acq(&trimming, &nobody, 1)) /* [K2] */
-        return;
-
+        return false;
     lw_stack_counts(&carved, &idle);
     if (looks == 0 || idle < least_idle)
         least_idle = idle;
     if (++looks >= TRIM_LOOKS || quiet) {
         looks = 0;
-        if (least_idle >= TRIM_STACKS_MIN || (quiet && idle >= TRIM_STACKS_MIN)) {
-            (void)lw_stack_trim();
-            (void)lw_record_trim();
-        }
+        unfinished |= least_idle >= TRIM_STACKS_MIN || (quiet && idle >= TRIM_STACKS_MIN);
     }
+    if (unfinished && lw_stack_trim(TRIM_SLICE) < TRIM_SLICE) {
+        (void)lw_record_trim();
+        unfinished = false;
+    }
+    more = unfinished;
     lw_store_rel(&trimming, 0); /* [K2] */
+    return more;
 }
 
 /* ---- the thread */
@@ -142,15 +148,15 @@ static void *tick_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "lw-locksmith");
     while (lw_load_acq(&tick.generation) == (uintptr_t)arg) {
         uint32_t seen = lw_load_acq(&tick.word);
-        bool quiet;
+        bool quiet, trims;
 
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(lw_sys.now() / LW_MS));
         lw_runtimes_lock();
         quiet = look_at_all();
         quiet_looks = quiet ? quiet_looks + 1 : 0;
         lw_runtimes_unlock();
-        trim_now_and_then(quiet_looks == QUIET_LOOKS);
-        if (quiet_looks > QUIET_LOOKS) {
+        trims = trim_now_and_then(quiet_looks == QUIET_LOOKS);
+        if (quiet_looks > QUIET_LOOKS && !trims) {
             lw_store_rlx(&lw_tick_asleep, 1);
             lw_asym_heavy(); /* [K1] */
             lw_runtimes_lock();

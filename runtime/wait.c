@@ -144,6 +144,14 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
     return outcome_of(wait);
 }
 
+bool lw_wait_end_own(struct lw_record *me, enum lw_outcome outcome)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint64_t wait = lw_load_rlx(&cold->wait);
+
+    return lw_wait_can_end(wait) && end_own(cold, wait, outcome);
+}
+
 enum lw_outcome lw_wait_finish(struct lw_record *me)
 {
     return finish(me);

@@ -135,6 +135,10 @@ void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const 
                             const char *name, lw_nsec deadline, const void *site);
 enum lw_outcome lw_wait_finish_shielded(struct lw_record *me);
 
+/* Instead of lw_wait_finish: the caller ends its own wait, before it has left.  False: it has ended
+ * otherwise, or is just ending, and lw_wait_finish has to be called. */
+bool lw_wait_end_own(struct lw_record *me, enum lw_outcome outcome);
+
 /* Instead of lw_wait_finish, when the wait turned out not to be needed: it is over, and has
  * delivered nothing.  [S] when it was ended from outside in between: then the caller is queued
  * already. */
@@ -186,6 +190,18 @@ LW_INLINE uint64_t lw_wait_ended(uint64_t seen, enum lw_outcome outcome)
  * with acquire before what justifies ending it was looked at.  True: won, and the task is being
  * made runnable. */
 bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome);
+
+/* A waker may take the wait of `seen`. */
+LW_INLINE bool lw_wait_can_be_granted(uint64_t seen)
+{
+    uint64_t phase = seen & LW_PHASE_MASK;
+    return phase == LW_PHASE_ARMED || phase == LW_PHASE_WAITING || phase == LW_PHASE_CLAIMED;
+}
+
+LW_INLINE uint64_t lw_wait_granting(uint64_t seen)
+{
+    return (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING;
+}
 
 /* The wait of `seen` may be ended from outside (timer; cancel also needs it unshielded). */
 LW_INLINE bool lw_wait_can_end(uint64_t seen)
@@ -307,15 +323,10 @@ LW_INLINE bool lw_wake_claim(struct lw_record *record)
     struct lw_cold *cold = lw_record_cold(record);
     uint64_t seen = lw_load_rlx(&cold->wait);
 
-    for (;;) {
-        uint64_t phase = seen & LW_PHASE_MASK;
-
-        if (phase != LW_PHASE_WAITING && phase != LW_PHASE_ARMED && phase != LW_PHASE_CLAIMED)
-            return false;
-        if (lw_cas_acq_rel(&cold->wait, &seen,
-                           (seen & ~(uint64_t)LW_STATE_MASK) | LW_PHASE_GRANTING)) /* [W1] */
+    while (lw_wait_can_be_granted(seen))
+        if (lw_cas_acq_rel(&cold->wait, &seen, lw_wait_granting(seen))) /* [W1] */
             return true;
-    }
+    return false;
 }
 
 void lw_wait_yield(void);                          /* the budget is spent */

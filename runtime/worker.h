@@ -155,6 +155,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
 /* Records of guests. */
 struct lw_record *lw_guest_record_take(void);
 void lw_guest_record_give(struct lw_record *record);
+void lw_guest_record_put(struct lw_record *record); /* its ctl says already that it is over */
 void lw_guest_records_drain(void);
 
 /* What a task that ends still holds is dealt with by the locks' own code; NULL until they are
@@ -192,6 +193,14 @@ LW_INLINE void lw_tick_awake(void)
 }
 
 /* ---- runtime.c */
+
+/* The worker that the calling thread runs; NULL: none. */
+LW_INLINE struct lw_worker *lw_worker_here(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    return thread != NULL ? thread->worker : NULL;
+}
 
 /* Guards the table of runtimes, and with it that none of them is freed. */
 void lw_runtimes_lock(void);

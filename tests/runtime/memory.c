@@ -3,6 +3,7 @@
  * steady state allocates nothing; memory that is refused makes the spawn say so, and nothing is
  * lost. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "runtime/atomic.h"
@@ -233,4 +234,57 @@ Test(memory, spawn_survives_lasting_refusal_of_advice_and_blocks)
 {
     sweep(SYS_MADVISE, true);
     sweep(SYS_CALLOC, true);
+}
+
+/* ---- a plain thread that has no memory for its own record */
+
+static int leave_late(void *arg)
+{
+    uint32_t *left = arg;
+
+    for (int i = 0; i < 100; i++)
+        lw_yield();
+    (void)lw_add_acq_rel(left, 1);
+    return 0;
+}
+
+struct alone {
+    lw_runtime *runtime;
+    int spawned, ended, again; /* errors */
+    uint32_t left;
+    size_t running;
+};
+
+static void *end_group_without_memory(void *arg)
+{
+    struct alone *alone = arg;
+    lw_task_options there = {.runtime = alone->runtime};
+    lw_group group = {.flags = LW_GROUP_CANCEL_AT_END};
+
+    for (int i = 0; i < 10; i++)
+        alone->spawned |= lw_group_spawn(&group, leave_late, &alone->left, &there);
+    sys_fail(SYS_CALLOC, 1, true);
+    alone->ended = lw_group_end(&group, 0);
+    sys_fail(SYS_CALLOC, 0, false);
+    alone->left = lw_load_acq(&alone->left);
+    alone->running = lw_group_running(&group);
+    alone->again = lw_group_spawn(&group, leave_late, &word, &there); /* it is as new */
+    alone->again |= lw_group_wait(&group, LW_FOREVER);
+    return NULL;
+}
+
+Test(memory, a_group_ends_after_its_children_also_without_memory)
+{
+    struct alone alone = {0};
+    pthread_t thread;
+
+    cr_assert_eq(lw_start(&alone.runtime, &(lw_options){.workers = 1}), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, end_group_without_memory, &alone), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(lw_stop(alone.runtime, LW_FOREVER), 0);
+    cr_assert_eq(alone.spawned, 0);
+    cr_assert_eq(alone.ended, 0);
+    cr_assert_eq(alone.left, 10, "children outlived their scope");
+    cr_assert_eq(alone.running, 0);
+    cr_assert_eq(alone.again, 0);
 }

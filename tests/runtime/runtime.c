@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/atomic.h"
+#include "runtime/worker.h"
 #include "tests/support.h"
 
 TestSuite(runtime, .init = watchdog);
@@ -401,4 +402,57 @@ Test(runtime, tasks_of_two_runtimes_wake_cancel_and_join_each_other)
     cr_assert_eq(status, 0);
     cr_assert_eq(lw_stop(here.runtime, LW_FOREVER), 0);
     cr_assert_eq(lw_stop(there.runtime, LW_FOREVER), 0);
+}
+
+/* ---- one runtime stops another */
+
+struct stopping {
+    lw_runtime *other;
+    lw_event begun, may_end;
+    int ran;
+};
+
+/* Of the other runtime: takes as long to end as the stopper's neighbour likes. */
+static int reluctant(void *arg)
+{
+    struct stopping *all = arg;
+
+    cr_assert_eq(lw_shield_enter(), 0);
+    lw_event_set(&all->begun);
+    cr_assert_eq(lw_event_wait(&all->may_end, LW_FOREVER), 0);
+    return lw_shield_exit();
+}
+
+/* On the stopper's only worker, which the stop must leave free. */
+static int neighbour(void *arg)
+{
+    struct stopping *all = arg;
+
+    AWAIT(lw_spawn(NULL, reluctant, all, &(lw_task_options){.runtime = all->other}) == -ESHUTDOWN);
+    /* Not on a spare worker that has joined because this one is stuck. */
+    all->ran = lw_load_acq(&lw_worker_here()->runtime->worker_count) == 1;
+    lw_event_set(&all->may_end);
+    return 0;
+}
+
+static int stop_another(void *arg)
+{
+    struct stopping *all = arg;
+    lw_task task;
+
+    cr_assert_eq(lw_event_wait(&all->begun, LW_FOREVER), 0);
+    cr_assert_eq(lw_spawn(&task, neighbour, all, NULL), 0);
+    cr_assert_eq(lw_stop(all->other, LW_FOREVER), 0);
+    cr_assert_eq(all->ran, 1);
+    return lw_join(task, NULL, LW_FOREVER);
+}
+
+Test(runtime, a_task_may_stop_another_runtime)
+{
+    struct stopping all = {0};
+    lw_options one = {.workers = 1};
+
+    cr_assert_eq(lw_start(&all.other, &one), 0);
+    cr_assert_eq(lw_spawn(NULL, reluctant, &all, &(lw_task_options){.runtime = all.other}), 0);
+    run_with(1, stop_another, &all);
 }

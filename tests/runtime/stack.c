@@ -118,7 +118,7 @@ static void mix(uint64_t seed)
             }
         }
         if (random >> 56 == 0)
-            (void)lw_stack_trim();
+            (void)lw_stack_trim(SIZE_MAX);
         if (random >> 56 == 1)
             lw_stack_drain(cache);
     }
@@ -183,7 +183,7 @@ Test(stack, a_stack_keeps_its_number)
         for (int i = 0; i < STACKS_MAX; i++)
             give(&cache, CLASS, heads[i]);
         lw_stack_drain(&cache);
-        (void)lw_stack_trim();
+        (void)lw_stack_trim(SIZE_MAX);
     }
 }
 
@@ -201,8 +201,8 @@ Test(stack, trimmed_memory_is_gone_and_the_stack_can_be_used_again)
         if (i % 4 != 0)
             give(&cache, CLASS, heads[i]);
     lw_stack_drain(&cache);
-    (void)lw_stack_trim();
-    cr_assert_eq(lw_stack_trim(), 0, "trimmed twice");
+    (void)lw_stack_trim(SIZE_MAX);
+    cr_assert_eq(lw_stack_trim(SIZE_MAX), 0, "trimmed twice");
     for (int i = 0; i < STACKS_MAX; i++) {
         unsigned char resident[1];
 
@@ -244,7 +244,7 @@ Test(stack, trimmed_in_vain_is_new_all_the_same)
     sign(head, CLASS, 99);
     give(&cache, CLASS, head);
     lw_stack_drain(&cache);
-    (void)lw_stack_trim();
+    (void)lw_stack_trim(SIZE_MAX);
     for (int i = 0; i < 40; i++) {
         struct lw_stack_head *again = take(&cache, CLASS);
 
@@ -411,7 +411,7 @@ static void guard_with(int (*advise)(void *, size_t, int))
     for (int i = 0; i < STACKS_MAX; i++)
         give(&cache, CLASS, heads[i]);
     lw_stack_drain(&cache);
-    (void)lw_stack_trim();
+    (void)lw_stack_trim(SIZE_MAX);
     cr_assert(is_guarded(lw_stack_bottom(heads[0], CLASS) - 8));
     sign(take(&cache, CLASS), CLASS, 1);
 }
@@ -493,7 +493,7 @@ static void *trimmer(void *arg)
 {
     (void)arg;
     while (lw_load_acq(&stop) == 0)
-        if (lw_stack_trim() == 0)
+        if (lw_stack_trim(SIZE_MAX) == 0)
             lw_sys.yield();
     return NULL;
 }

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Join and detach: the joiner's half of the word `peer`, see peer.h.
+ *
+ * A join that would close a cycle of joins does not wait: -EDEADLK.  Each task has at most one
+ * joiner, so a cycle is found by going up from the caller: who waits for me, who waits for that
+ * one, until it is the one I am about to wait for.  A join that has a deadline ends by itself, so
+ * it is no part of a cycle.  Of a cycle that several tasks close at once the last one, in the
+ * order of [J2], sees all of it.
+ *
+ * [J2] CAS of the target's peer; load of my own peer  <->  the same of another: all seq_cst.  A
+ *      wait is published before the peer word that names it (release -> acquire). */
+#include <latchwork/task.h>
+
+#include <errno.h>
+
+#include "runtime/peer.h"
+#include "runtime/worker.h"
+
+/* Whoever finds DONE claims the record by ending this life of the slot: exactly one does. */
+LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
+{
+    uint32_t generation = LW_CTL_GENERATION(ctl);
+    int value = (int)lw_load_rlx(&record->status); /* another may be reaping it */
+    struct lw_worker *worker;
+
+    while (lw_unlikely(!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
+        if (LW_CTL_GENERATION(ctl) != generation)
+            return -ESRCH;
+    worker = lw_worker_here();
+    if (lw_likely(worker != NULL))
+        lw_record_put(&worker->records, record);
+    else
+        lw_guest_record_put(record);
+    if (status != NULL)
+        *status = value;
+    return 0;
+}
+
+/* The record of a handle in the life that the handle means, with its ctl and peer; negative if
+ * there is none, or it is nothing to join. */
+LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, uint64_t *peer)
+{
+    uint64_t place;
+
+    *record = lw_record_of(task.id);
+    if (*record == NULL)
+        return -ESRCH;
+    /* ctl first: what is read after it is of this life, or of a later one, whose ctl is another. */
+    *ctl = lw_load_acq(&(*record)->ctl); /* [R1] */
+    place = lw_load_rlx(&(*record)->place);
+    *peer = lw_load_acq(&(*record)->peer); /* [J1] */
+    if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0)
+        return -ESRCH;
+    if ((place & (LW_PLACE_GUEST | LW_PLACE_CHILD)) != 0 ||
+        lw_peer_is(*peer, LW_PEER_DETACHED))
+        return -EINVAL;
+    return 0;
+}
+
+/* ---- cycles of joins */
+
+/* Who waits for the end of the record's task, for as long as it takes; NULL: nobody.  (Of a child
+ * the word is a pointer, whose tag is NONE; of a guest it is DETACHED.) */
+static struct lw_record *joiner_for_ever(const struct lw_record *record)
+{
+    uint64_t peer = lw_load_acq(&record->peer), wait; /* [J2] */
+    struct lw_record *joiner;
+    const struct lw_cold *cold;
+    bool for_ever;
+
+    if (!lw_peer_is(peer, LW_PEER_JOINER))
+        return NULL;
+    joiner = lw_peer_record(peer);
+    cold = lw_record_cold(joiner);
+    wait = lw_load_acq(&cold->wait); /* [W1] */
+    for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the deadline, then once more whose it is */
+    if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) || lw_load_rlx(&cold->wait) != wait)
+        return NULL;
+    return for_ever ? joiner : NULL;
+}
+
+/* From me up to who waits for me, who waits for that one, ...: target is among them. */
+static bool is_cycle(const struct lw_record *me, const struct lw_record *target)
+{
+    const struct lw_record *record = me;
+
+    for (uint32_t steps = lw_records_used(); steps > 0; steps--) { /* all may change meanwhile */
+        record = joiner_for_ever(record);
+        if (record == NULL || record == target)
+            return record != NULL;
+    }
+    return false;
+}
+
+/* The caller's wait, just begun, closes a cycle: then it is over. */
+static LW_NOINLINE bool closes_cycle(struct lw_record *me, const struct lw_record *target)
+{
+    static uint64_t guard;
+    bool closes;
+
+    /* Who never ran waits for nobody: so the usual descent of fork and join costs no walk. */
+    if ((lw_load_sc(&target->place) & LW_PLACE_STACK) == 0 || !is_cycle(me, target))
+        return false;
+    /* Several may see it: one gives way, and the others then see a cycle no more. */
+    (void)lw_guard_take(&guard, 1);
+    closes = is_cycle(me, target) && lw_wait_end_own(me, LW_FORCED);
+    lw_guard_drop(&guard, 1);
+    return closes;
+}
+
+/* ---- join, detach */
+
+/* The joiner's wait has ended otherwise: take the claim to be told back.  False: the task has
+ * ended. */
+static bool take_back(struct lw_record *record, uint64_t mine, uint64_t ctl)
+{
+    return lw_cas_acq_rel(&record->peer, &mine, lw_peer_none(ctl));
+}
+
+static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, const void *site)
+{
+    struct lw_record *me, *record = NULL;
+    enum lw_outcome outcome;
+    uint64_t ctl = 0, peer = 0, mine;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (err == 0)
+        err = look_up(task, &record, &ctl, &peer);
+    if (err < 0)
+        return err;
+    if (peer == LW_PEER_DONE)
+        return reap(record, ctl, status);
+    if (record == me)
+        return -EDEADLK;
+    if (lw_peer_is(peer, LW_PEER_JOINER))
+        return -EBUSY;
+    if (deadline == LW_NOW)
+        return -ETIMEDOUT;
+
+    lw_store_rlx(&lw_record_cold(me)->target, task.id);
+    lw_wait_begin(me, LW_WAIT_JOIN, record, NULL, deadline, site);
+    mine = lw_peer_joiner(me);
+    peer = lw_peer_none(ctl);
+    if (!lw_cas_sc(&record->peer, &peer, mine)) { /* [J1] [J2] */
+        lw_wait_abort(me);
+        if (peer == LW_PEER_DONE)
+            return reap(record, ctl, status);
+        return lw_peer_is(peer, LW_PEER_JOINER) ? -EBUSY : -ESRCH;
+    }
+    if (lw_unlikely(deadline == LW_FOREVER && lw_peer_is(lw_load_sc(&me->peer), LW_PEER_JOINER) &&
+                    closes_cycle(me, record))) /* [J2] */
+        outcome = LW_FORCED;
+    else
+        outcome = lw_wait_finish(me);
+    if (outcome != LW_GRANTED && take_back(record, mine, ctl))
+        return lw_wait_error(me, outcome);
+    return reap(record, ctl, status);
+}
+
+int lw_join(lw_task task, int *status, lw_nsec deadline)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_record *record = lw_record_of(task.id);
+    uint64_t ctl;
+
+    /* Ended already, and the budget is not: nothing to wait for. */
+    if (lw_likely(thread != NULL && record != NULL && thread->budget > 1)) {
+        ctl = lw_load_acq(&record->ctl); /* [R1] */
+        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) &&
+            lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
+            (lw_load_rlx(&record->place) & (LW_PLACE_GUEST | LW_PLACE_CHILD)) == 0) {
+            thread->budget--;
+            return reap(record, ctl, status);
+        }
+    }
+    return join_slow(task, status, deadline, __builtin_return_address(0));
+}
+
+int lw_detach(lw_task task)
+{
+    struct lw_record *record;
+    uint64_t ctl, peer;
+    int err = look_up(task, &record, &ctl, &peer);
+
+    if (err < 0)
+        return err;
+    if (lw_peer_is(peer, LW_PEER_JOINER))
+        return -EBUSY;
+    peer = lw_peer_none(ctl);
+    if (lw_cas_acq_rel(&record->peer, &peer, LW_PEER_DETACHED))
+        return 0;
+    if (peer == LW_PEER_DONE)
+        return reap(record, ctl, NULL);
+    return lw_peer_is(peer, LW_PEER_JOINER) ? -EBUSY : -EINVAL;
+}
+

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The word `peer` of a task that is in no group decides between its end and its joiner:
+ *
+ *     NONE --join: CAS--> JOINER(who, in which wait) --end: swap--> DONE, and the joiner is woken
+ *     NONE --detach: CAS--> DETACHED ------------------end: swap--> the task gives its record back
+ *     NONE --end: swap--> DONE, and the next join or detach gives the record back
+ *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded after
+ *     all
+ *
+ * [J1] status  ->  joiner:  peer = DONE (swap, acq_rel)  ->  load or CAS of peer (acquire).
+ * The swap is the ending task's last access to its record. */
+#ifndef LW_RUNTIME_PEER_H
+#define LW_RUNTIME_PEER_H
+
+#include "runtime/wait.h"
+
+enum { LW_PEER_SEQUENCE_BITS = 38, LW_PEER_TAG_BITS = 2 };
+#define LW_PEER_SEQUENCE_MASK ((UINT64_C(1) << LW_PEER_SEQUENCE_BITS) - 1)
+
+LW_INLINE uint64_t lw_peer_none(uint64_t ctl)
+{
+    return (uint64_t)LW_CTL_GENERATION(ctl) << 32 | LW_PEER_NONE;
+}
+
+LW_INLINE bool lw_peer_is(uint64_t peer, uint64_t tag)
+{
+    return (peer & LW_PEER_TAG) == tag;
+}
+
+/* The wait that the joiner is about to leave for. */
+LW_INLINE uint64_t lw_peer_joiner(const struct lw_record *joiner)
+{
+    uint64_t sequence = lw_load_rlx(&lw_record_cold(joiner)->wait) >> LW_STATE_BITS;
+
+    return (uint64_t)lw_record_slot(joiner) << (LW_PEER_SEQUENCE_BITS + LW_PEER_TAG_BITS) |
+           (sequence & LW_PEER_SEQUENCE_MASK) << LW_PEER_TAG_BITS | LW_PEER_JOINER;
+}
+
+LW_INLINE struct lw_record *lw_peer_record(uint64_t peer)
+{
+    return &lw_records[peer >> (LW_PEER_SEQUENCE_BITS + LW_PEER_TAG_BITS)];
+}
+
+/* That wait word is of the wait that the joiner noted. */
+LW_INLINE bool lw_peer_means(uint64_t peer, uint64_t wait)
+{
+    return ((wait >> LW_STATE_BITS) & LW_PEER_SEQUENCE_MASK) ==
+           ((peer >> LW_PEER_TAG_BITS) & LW_PEER_SEQUENCE_MASK);
+}
+
+#endif
