@@ -275,7 +275,11 @@ static int fill(void *arg)
     assert_reply(client, "SET a 1", "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
     assert_reply(client, "EXEC",
                  "-EXECABORT Transaction discarded because of previous errors.\r\n");
-    assert_reply(client, "DEL key1 key2 key3 key4 key5 key6 key7 key8 key9", ":9\r\n");
+    /* The last SET may have gone above it by a whole table: a few keys need not be enough. */
+    for (int i = 0; i < stored; i++) {
+        snprintf(line, sizeof line, "DEL key%d", i);
+        assert_reply(client, line, ":1\r\n");
+    }
     assert_reply(client, "SET a 1", "+OK\r\n");
     assert_reply(client, "FLUSHALL", "+OK\r\n");
     kv_client_free(client);
