@@ -239,17 +239,24 @@ static void hand_on(lw_lock *lock, uint64_t word)
         lw_wake(heir, outcome, outcome == LW_GRANTED ? LW_WAKE_NEXT : LW_WAKE_TAIL);
 }
 
-/* Not the last hold, or the word is not just the owner's id. */
-static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold, bool popped)
+/* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */
+static LW_NOINLINE int forget_hold(struct lw_cold *cold, const lw_lock *lock)
+{
+    bool held = lw_hold_remove(cold, lock);
+
+    lw_check(held); /* the word and the list of holds agree about who owns the lock */
+    return 0;
+}
+
+/* The word is not just the owner's id. */
+static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
     uint64_t seen = lw_load_rlx(&lock->_word._value);
 
     if ((seen & ~LW_LOCK_FLAGS) != mine || (seen & DEAD) != 0)
         return -EPERM;
-    if (!popped)
-        popped = lw_hold_remove(cold, lock);
-    lw_check(popped); /* the word and the list of holds agree about who owns the lock */
+    (void)forget_hold(cold, lock);
     while (seen == mine || (seen & ~QUEUED) == (mine | WOKEN)) {
         if (lw_cas_acq_rel(&lock->_word._value, &seen, seen & ~mine)) /* [L1] */
             return 0;
@@ -266,21 +273,24 @@ static LW_NOINLINE int release_entering(lw_lock *lock)
     if (me == NULL)
         return -EPERM;
     note_owner(me);
-    return release_slow(lock, lw_record_cold(me), false);
+    return release_slow(lock, lw_record_cold(me));
 }
 
+/* The hold goes after the word: nothing that lies between two locked operations is overlapped with
+ * them, and so there is less between an acquire and its release.  Only this task writes its holds,
+ * and others read them while it waits. */
 LW_INLINE int release(lw_lock *lock)
 {
     struct lw_thread *thread = lw_thread_self();
     uint64_t mine;
-    bool popped;
 
     if (lw_unlikely(thread == NULL || thread->owner == 0))
         return release_entering(lock);
     mine = thread->owner;
-    popped = lw_hold_pop(thread->cold, lock);
-    if (lw_unlikely(!popped || !lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
-        return release_slow(lock, thread->cold, popped);
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
+        return release_slow(lock, thread->cold);
+    if (lw_unlikely(!lw_hold_pop(thread->cold, lock)))
+        return forget_hold(thread->cold, lock);
     return 0;
 }
 
@@ -301,7 +311,7 @@ int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 
 int lw_mutex_release_of(lw_lock *lock, struct lw_record *me)
 {
-    return release_slow(lock, lw_record_cold(me), false);
+    return release_slow(lock, lw_record_cold(me));
 }
 
 void lw_mutex_mark(lw_lock *lock, uint64_t flag)
