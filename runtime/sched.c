@@ -27,6 +27,7 @@
 enum {
     COLOURS = 32,          /* first frames start at 32 different cache lines of the top page */
     ATTEND_NS = 50000,
+    UNPOLLED_MAX_NS = 5000000,
     EXPIRE_MAX = 256,
     INJECT_BATCH = 64,
     ON_STACK_TRIES = 4,
@@ -51,6 +52,8 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
 
     lw_inject_push(&runtime->inject, youngest, oldest);
     lw_maybe_wake_a_worker(runtime);
+    if (lw_load_rlx(&runtime->sleeping) == 0 && lw_load_rlx(&runtime->searching) == 0)
+        lw_wake_a_napper(runtime);
     lw_runtimes_unpin(pin);
 }
 
@@ -165,6 +168,15 @@ void lw_make_fresh(struct lw_worker *worker, struct lw_record *record)
 
 /* ---- picking */
 
+/* With many ready, new ones had better wait in the kernel's queue: in the ring they would take the
+ * room from older ones that had to go to the injection stack. */
+static bool wants_events(const struct lw_worker *worker, lw_nsec now)
+{
+    return lw_load_rlx(&worker->poller.registered) != 0 &&
+           ((!worker->overflowed && lw_ring_size(&worker->ready) <= LW_RING_SIZE / 4) ||
+            now - lw_load_rlx(&worker->polled_at) >= UNPOLLED_MAX_NS);
+}
+
 void lw_attend(struct lw_worker *worker)
 {
     lw_nsec now = lw_sys.now();
@@ -176,7 +188,7 @@ void lw_attend(struct lw_worker *worker)
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
     if (lw_wheel_is_due(&worker->wheel, now))
         (void)lw_wheel_run(&worker->wheel, now, EXPIRE_MAX);
-    if (lw_load_rlx(&worker->poller.registered) != 0) {
+    if (wants_events(worker, now)) {
         lw_store_rlx(&worker->polled_at, now);
         (void)lw_poller_poll(&worker->poller, 0);
     }
@@ -255,10 +267,10 @@ LW_INLINE struct lw_record *take_next(struct lw_worker *worker)
 /* Each 16th dispatch: look outside. */
 static LW_NOINLINE void look_outside(struct lw_worker *worker)
 {
+    (void)pull_injected(worker);
     if (lw_load_rlx(&worker->wheel.count) != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
         lw_load_rlx(&worker->attend))
         lw_attend(worker);
-    (void)pull_injected(worker);
 }
 
 LW_INLINE void count_dispatch(struct lw_worker *worker)

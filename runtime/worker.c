@@ -9,8 +9,9 @@
  * and poller it looks once.
  *
  * Sleeping, in stages, always in the worker's own poller.  Stage 0, after a doorbell that led to
- * nothing: a nap of 100 us in which nobody rings again, since what was pushed was run by who
- * pushed it.  Stage 1: asleep = 1, look again at all queues, sleep at most 1 ms.  Stage 2, after a
+ * nothing: a nap of 100 us, twice as long with each such doorbell until it is 800 us, in which
+ * tasks that push do not ring again, since what was pushed was run by who pushed it.  Its own
+ * timers and descriptors, and guests, do interrupt it.  Stage 1: asleep = 1, look again at all queues, sleep at most 1 ms.  Stage 2, after a
  * stage 1 that found nothing: the same with a heavy fence before the look, and until the next
  * timer.  So pushes need no fence: what a pusher misses in stage 1 costs a millisecond, and in
  * stage 2 it cannot miss.
@@ -45,7 +46,8 @@ enum {
     SEARCH_NS = 50000, /* after work from outside */
     SEARCH_RUNG_NS =
         12000, /* after a doorbell: long enough to see twice that something has not moved */
-    NAP_NS = 100000,
+    NAP_MIN_NS = 100000,
+    NAP_MAX_NS = 800000,
     STAGE_1_NS = 1000000,
     STALE_POLL_NS = 1000000,
     EXPIRE_MAX = 256,
@@ -135,10 +137,12 @@ static void judge_loot(struct lw_worker *worker, unsigned long now)
 {
     if (worker->looted_at == 0)
         return;
-    if (now - worker->looted_at < SHORT_LOOT_NS)
+    if (now - worker->looted_at < SHORT_LOOT_NS) {
         worker->age = worker->age * 2 < AGE_MAX_NS ? worker->age * 2 : AGE_MAX_NS;
-    else if (now - worker->looted_at > 5 * SHORT_LOOT_NS)
+    } else if (now - worker->looted_at > 5 * SHORT_LOOT_NS) {
         worker->age = AGE_MIN_NS;
+        worker->nap_ns = 0;
+    }
     worker->looted_at = 0;
 }
 
@@ -303,30 +307,50 @@ static void sleep_as_spare(struct lw_worker *worker)
 }
 
 /* Stage 0: not counted as a sleeper. */
-static void nap(struct lw_worker *worker)
+static void nap(struct lw_worker *worker, lw_nsec rest)
 {
     lw_nsec time = sleep_time(worker, false);
 
     end_search(worker, false);
-    worker->sleep_stage = 1;
-    (void)lw_poller_poll(&worker->poller, time < NAP_NS ? time : NAP_NS);
+    lw_store_rel(&worker->asleep, LW_NAPPING);
+    (void)lw_poller_poll(&worker->poller, time < rest ? time : rest);
+    lw_store_rlx(&worker->asleep, LW_AWAKE);
     lw_store_rlx(&worker->polled_at, lw_sys.now());
+    lw_tick_awake();
+}
+
+/* How much of its nap is left; <= 0: none. */
+static lw_nsec nap_left(struct lw_worker *worker)
+{
+    if (worker->sleep_stage == 0) { /* a doorbell has led to nothing */
+        worker->sleep_stage = 1;
+        worker->nap_ns *= 2;
+        if (worker->nap_ns < NAP_MIN_NS)
+            worker->nap_ns = NAP_MIN_NS;
+        if (worker->nap_ns > NAP_MAX_NS)
+            worker->nap_ns = NAP_MAX_NS;
+        worker->nap_until = lw_sys.now() + worker->nap_ns;
+    }
+    return worker->nap_until != 0 ? worker->nap_until - lw_sys.now() : 0;
 }
 
 static void sleep_a_while(struct lw_worker *worker)
 {
     struct lw_runtime *runtime = worker->runtime;
     bool final = worker->sleep_stage >= 2 && !is_work_pending(worker), rung;
+    lw_nsec rest;
     int events = 0;
 
     if (is_spare(worker)) {
         sleep_as_spare(worker);
         return;
     }
-    if (worker->sleep_stage == 0) {
-        nap(worker);
+    rest = nap_left(worker);
+    if (rest > 0) {
+        nap(worker, rest);
         return;
     }
+    worker->nap_until = 0;
     lw_store_rlx(&worker->sleeps_long, final);
     (void)lw_swap_sc(&worker->asleep, LW_ASLEEP);
     (void)lw_add_sc(&runtime->sleeping, 1);
@@ -380,6 +404,24 @@ static bool wake_one_asleep(struct lw_runtime *runtime)
         }
     }
     return false;
+}
+
+void lw_wake_a_napper(struct lw_runtime *runtime)
+{
+    uint32_t count = lw_load_acq(&runtime->worker_count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct lw_worker *worker = runtime->workers[i];
+        uint32_t napping = LW_NAPPING;
+
+        if (lw_load_rlx(&worker->asleep) == LW_AWAKE)
+            return; /* it will look */
+        if (lw_load_rlx(&worker->asleep) == LW_NAPPING &&
+            lw_cas_acq_rel(&worker->asleep, &napping, LW_WOKEN)) {
+            lw_poller_ring(&worker->poller);
+            return;
+        }
+    }
 }
 
 /* While it looks for a sleeper, others who pushed rely on its searching: so having met nobody, it

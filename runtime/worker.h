@@ -23,7 +23,7 @@ enum {
     LW_ATTEND_EVERY = 16,
 };
 
-enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2, LW_ASLEEP_SPARE = 3 };
+enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2, LW_ASLEEP_SPARE = 3, LW_NAPPING = 4 };
 
 /* What a thief remembers of a victim. */
 struct lw_sight {
@@ -43,6 +43,7 @@ struct lw_worker {
         overflowed; /* the ring was full: yields go through the injection stack until it is empty */
     bool searching;
     int64_t search_ns;          /* how long the next search may look */
+    int64_t nap_ns, nap_until;  /* how long the last nap was meant to be; 0: it naps no more */
     unsigned long looted_at, age;
     int64_t attended_at;
     struct lw_record_cache records;
@@ -132,6 +133,8 @@ void lw_attend(struct lw_worker *worker);
 int lw_worker_start(struct lw_runtime *runtime, unsigned index); /* -ENOMEM, -EAGAIN, ... */
 void lw_worker_free(struct lw_worker *worker);
 void lw_wake_a_worker(struct lw_runtime *runtime);
+/* By one who is no worker, where nobody sleeps in earnest: at best; a nap ends by itself. */
+void lw_wake_a_napper(struct lw_runtime *runtime);
 
 /* After a push that others could help with. */
 LW_INLINE void lw_maybe_wake_a_worker(struct lw_runtime *runtime)
