@@ -62,11 +62,11 @@ static bool is_owner(const struct lw_poller *poller)
     return thread != NULL && thread->worker != NULL && &thread->worker->poller == poller;
 }
 
-/* One fetch of events and what follows from them. */
-static int poll_once(struct lw_poller *poller, struct epoll_event *events, int64_t timeout)
+/* What follows from events that were fetched; how many were of descriptors. */
+static int handle(struct lw_poller *poller, const struct epoll_event *events, int count)
 {
     struct lw_wake_batch batch = {0};
-    int count = lw_sys.epoll_wait(poller->epoll, events, EVENTS_MAX, timeout), found = 0;
+    int found = 0;
     bool rung = false;
 
     for (int i = 0; i < count; i++) {
@@ -83,16 +83,25 @@ static int poll_once(struct lw_poller *poller, struct epoll_event *events, int64
     return found;
 }
 
-int lw_poller_poll(struct lw_poller *poller, int64_t timeout)
+int lw_poller_sleep(struct lw_poller *poller, int64_t timeout)
 {
+    return lw_sys.epoll_wait(poller->epoll, poller->events, EVENTS_MAX, timeout);
+}
+
+int lw_poller_handle(struct lw_poller *poller, int count)
+{
+    return handle(poller, poller->events, count);
+}
+
+int lw_poller_look(struct lw_poller *poller)
+{
+    struct epoll_event *events = poller->events + EVENTS_MAX;
     uint32_t nobody = 0;
     int found;
 
-    if (timeout != 0)
-        return poll_once(poller, poller->events, timeout);
     if (lw_load_rlx(&poller->polling) != 0 || !lw_cas_acq(&poller->polling, &nobody, 1)) /* [O1] */
         return 0;
-    found = poll_once(poller, poller->events + EVENTS_MAX, 0);
+    found = handle(poller, events, lw_sys.epoll_wait(poller->epoll, events, EVENTS_MAX, 0));
     lw_store_rel(&poller->polling, 0); /* [O1] */
     return found;
 }

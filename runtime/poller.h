@@ -14,7 +14,7 @@ struct lw_poller {
     int epoll;
     int doorbell;        /* eventfd, registered edge-triggered, never read */
     uint32_t registered; /* descriptors registered here since the start; 0: polling is useless */
-    uint32_t polling;    /* someone is in lw_poller_poll(0) on it */
+    uint32_t polling;    /* someone is in lw_poller_look() */
     struct epoll_event *events; /* buffers of the owner's sleep and of who just looks */
 };
 
@@ -22,10 +22,14 @@ struct lw_poller {
 int lw_poller_init(struct lw_poller *poller);
 void lw_poller_fini(struct lw_poller *poller);
 
-/* Wait for events at most `timeout` ns (negative: for ever; 0: just look) and make the tasks that
- * waited for them ready.  How many events there were.  The owner may sleep; others pass 0.  Never
- * fails: what epoll_wait cannot do counts as no events. */
-int lw_poller_poll(struct lw_poller *poller, int64_t timeout);
+/* The owner waits for events at most `timeout` ns (negative: for ever), and later handles as many
+ * as there were: makes the tasks that waited for them ready.  Handling gives the number of those
+ * that were no rings.  Never fails: what epoll_wait cannot do counts as no events. */
+int lw_poller_sleep(struct lw_poller *poller, int64_t timeout);
+int lw_poller_handle(struct lw_poller *poller, int count);
+
+/* Handle what events there are.  The owner, or anyone else. */
+int lw_poller_look(struct lw_poller *poller);
 
 /* End the owner's sleep, or its next one.  Any thread. */
 void lw_poller_ring(struct lw_poller *poller);

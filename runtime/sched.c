@@ -170,14 +170,12 @@ void lw_make_fresh(struct lw_worker *worker, struct lw_record *record)
 
 /* With many ready, new ones had better wait in the kernel's queue: in the ring they would take the
  * room from older ones that had to go to the injection stack. */
-static bool wants_events(const struct lw_worker *worker, lw_nsec now)
+static bool has_room(const struct lw_worker *worker)
 {
-    return lw_load_rlx(&worker->poller.registered) != 0 &&
-           ((!worker->overflowed && lw_ring_size(&worker->ready) <= LW_RING_SIZE / 4) ||
-            now - lw_load_rlx(&worker->polled_at) >= UNPOLLED_MAX_NS);
+    return !worker->overflowed && lw_ring_size(&worker->ready) <= LW_RING_SIZE / 4;
 }
 
-void lw_attend(struct lw_worker *worker)
+void lw_attend(struct lw_worker *worker, bool look)
 {
     lw_nsec now = lw_sys.now();
 
@@ -188,9 +186,11 @@ void lw_attend(struct lw_worker *worker)
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
     if (lw_wheel_is_due(&worker->wheel, now))
         (void)lw_wheel_run(&worker->wheel, now, EXPIRE_MAX);
-    if (wants_events(worker, now)) {
+    if (lw_load_rlx(&worker->poller.registered) != 0 &&
+        ((look && has_room(worker)) ||
+         now - lw_load_rlx(&worker->polled_at) >= UNPOLLED_MAX_NS)) {
         lw_store_rlx(&worker->polled_at, now);
-        (void)lw_poller_poll(&worker->poller, 0);
+        (void)lw_poller_look(&worker->poller);
     }
     lw_store_rlx(&worker->attend, 0);
 }
@@ -270,7 +270,7 @@ static LW_NOINLINE void look_outside(struct lw_worker *worker)
     (void)pull_injected(worker);
     if (lw_load_rlx(&worker->wheel.count) != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
         lw_load_rlx(&worker->attend))
-        lw_attend(worker);
+        lw_attend(worker, true);
 }
 
 LW_INLINE void count_dispatch(struct lw_worker *worker)

@@ -156,7 +156,7 @@ static bool help_out(struct lw_worker *victim, lw_nsec now)
     if (lw_load_rlx(&victim->poller.registered) != 0 && lw_load_rlx(&victim->asleep) == LW_AWAKE &&
         now - lw_load_rlx(&victim->polled_at) > STALE_POLL_NS) {
         lw_store_rlx(&victim->polled_at, now);
-        found |= lw_poller_poll(&victim->poller, 0) > 0;
+        found |= lw_poller_look(&victim->poller) > 0;
     }
     return found;
 }
@@ -225,6 +225,8 @@ static bool search(struct lw_worker *worker)
     do {
         found = !lw_inject_is_empty(&runtime->inject) || look_around(worker, now);
         if (found || lw_wheel_is_due(&worker->wheel, now) || is_leaving(worker))
+            break;
+        if (now >= until)
             break;
         for (int i = 0; i < 8; i++)
             lw_pause();
@@ -295,14 +297,16 @@ static bool is_spare(const struct lw_worker *worker)
 static void sleep_as_spare(struct lw_worker *worker)
 {
     lw_nsec time = sleep_time(worker, true);
+    int events = 0;
 
     end_search(worker, false);
     lw_store_rlx(&worker->sleeps_long, 1);
     lw_store_rel(&worker->asleep, LW_ASLEEP_SPARE);
     lw_asym_heavy();
     if (!is_leaving(worker) && is_spare(worker))
-        (void)lw_poller_poll(&worker->poller, time);
+        events = lw_poller_sleep(&worker->poller, time);
     lw_store_rel(&worker->asleep, LW_AWAKE);
+    (void)lw_poller_handle(&worker->poller, events);
     lw_tick_awake();
 }
 
@@ -310,11 +314,13 @@ static void sleep_as_spare(struct lw_worker *worker)
 static void nap(struct lw_worker *worker, lw_nsec rest)
 {
     lw_nsec time = sleep_time(worker, false);
+    int events;
 
     end_search(worker, false);
     lw_store_rel(&worker->asleep, LW_NAPPING);
-    (void)lw_poller_poll(&worker->poller, time < rest ? time : rest);
+    events = lw_poller_sleep(&worker->poller, time < rest ? time : rest);
     lw_store_rlx(&worker->asleep, LW_AWAKE);
+    (void)lw_poller_handle(&worker->poller, events);
     lw_store_rlx(&worker->polled_at, lw_sys.now());
     lw_tick_awake();
 }
@@ -358,7 +364,7 @@ static void sleep_a_while(struct lw_worker *worker)
     if (final)
         lw_asym_heavy(); /* [P1] */
     if (!is_work_about(worker) && !(final && is_work_pending(worker))) {
-        events = lw_poller_poll(&worker->poller, sleep_time(worker, final));
+        events = lw_poller_sleep(&worker->poller, sleep_time(worker, final));
         lw_store_rlx(&worker->polled_at, lw_sys.now());
     }
     rung = lw_swap_acq_rel(&worker->asleep, LW_AWAKE) == LW_WOKEN; /* [P2] */
@@ -368,6 +374,8 @@ static void sleep_a_while(struct lw_worker *worker)
     } else {
         (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
     }
+    /* Awake: whom the events make ready is not rung for at our own door. */
+    events = lw_poller_handle(&worker->poller, events);
     if (rung)
         worker->sleep_stage = 0;
     else if (events > 0)
@@ -446,7 +454,8 @@ static struct lw_record *find_work(struct lw_worker *worker)
 
     while (!is_leaving(worker)) {
         worker->attended_at = 0;
-        lw_attend(worker);
+        /* Who is about to sleep sees its events then: one system call less. */
+        lw_attend(worker, worker->search_ns != 0);
         record = lw_pick(worker);
         if (record == NULL && search(worker))
             record = lw_pick(worker);

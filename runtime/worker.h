@@ -126,8 +126,9 @@ void lw_park(void);
 /* From the idle stack: run it until some task of this worker goes back to the idle stack. */
 void lw_run_from_idle(struct lw_thread *thread, struct lw_record *record);
 
-/* Clock, due timers, poller, at most every 50 us. */
-void lw_attend(struct lw_worker *worker);
+/* Clock and due timers, at most every 50 us; the poller too if `look`, or if it was not looked at
+ * for long. */
+void lw_attend(struct lw_worker *worker, bool look);
 
 /* ---- worker.c */
 int lw_worker_start(struct lw_runtime *runtime, unsigned index); /* -ENOMEM, -EAGAIN, ... */

@@ -185,6 +185,9 @@ static void serve(struct kv_client *client)
             break;
         err = run_requests(client);
         kv_client_publish(client);
+        /* All who have requests read them first, then all reply: a client that waits for several
+         * connections is woken once for many replies, and is busy while the others come. */
+        lw_yield();
         if (err == 0)
             err = kv_client_flush(client);
     }
