@@ -11,10 +11,10 @@
  * Sleeping, in stages, always in the worker's own poller.  Stage 0, after a doorbell that led to
  * nothing: a nap of 100 us, twice as long with each such doorbell until it is 800 us, in which
  * tasks that push do not ring again, since what was pushed was run by who pushed it.  Its own
- * timers and descriptors, and guests, do interrupt it.  Stage 1: asleep = 1, look again at all queues, sleep at most 1 ms.  Stage 2, after a
- * stage 1 that found nothing: the same with a heavy fence before the look, and until the next
- * timer.  So pushes need no fence: what a pusher misses in stage 1 costs a millisecond, and in
- * stage 2 it cannot miss.
+ * timers and descriptors, and guests, do interrupt it.  Stage 1: asleep = 1, look again at all
+ * queues, sleep at most 1 ms.  Stage 2, after a stage 1 that found nothing: the same with a heavy
+ * fence before the look, and until the next timer.  So pushes need no fence: what a pusher misses
+ * in stage 1 costs a millisecond, and in stage 2 it cannot miss.
  *
  * Waking.  Whoever pushes and finds sleepers but no searcher makes one: `searching` is counted for
  * it by its waker, so at most one wake is on its way.  A searcher that finds work and was the last
