@@ -7,6 +7,7 @@ The first CPUs are the workers'.  A load runs on the second CPU, beside a server
 import csv
 import os
 import tempfile
+from dataclasses import replace
 
 from . import catalogue
 from .programs import Failed, Reading, Server, call, cpu_time, cpus, cpus_of, peak, read, tool
@@ -29,11 +30,20 @@ class Bench:
         self._have_memory(workload, system)
         size = workload.size_of(system, self.quick)
         if workload.kind == "task":
-            program = self._program(catalogue.PROGRAMS[system][0])
-            return read([program, workload.program, workers, size], cpus_of(workers), self.timeout)
+            return self._task(workload, system, workers, size)
         if len(cpus()) < 2:
             raise Missing("needs a second CPU for the load")
         return getattr(self, "_" + workload.kind)(workload, system, workers, size)
+
+    def _task(self, workload, system, workers, size):
+        command = [self._program(catalogue.PROGRAMS[system][0]), workload.program, workers, size]
+        if system != "go":
+            return read(command, cpus_of(workers), self.timeout)
+        # Go's code of the same pair takes a tenth more: the unit has to be the machine's for all.
+        before = self._cas_pair()
+        readings = read(command, cpus_of(workers), self.timeout)
+        pair = (before + self._cas_pair()) / 2
+        return [replace(reading, cas_pair=pair) for reading in readings]
 
     def _program(self, name):
         if name in self.files:
