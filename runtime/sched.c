@@ -43,129 +43,6 @@ __attribute__((constructor)) static void note_errno(void)
     lw_errno_offset = (char *)&errno - (char *)__builtin_thread_pointer();
 }
 
-/* ---- making tasks runnable */
-
-void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
-                      struct lw_record *oldest)
-{
-    uint32_t pin = lw_runtimes_pin();
-
-    lw_inject_push(&runtime->inject, youngest, oldest);
-    lw_maybe_wake_a_worker(runtime);
-    if (lw_load_rlx(&runtime->sleeping) == 0 && lw_load_rlx(&runtime->searching) == 0)
-        lw_wake_a_napper(runtime);
-    lw_runtimes_unpin(pin);
-}
-
-/* To the tail of the worker's ready ring; by its thread. */
-static LW_NOINLINE void push_overflow(struct lw_worker *worker, struct lw_record *record)
-{
-    worker->overflowed = true;
-    lw_inject_push(&worker->runtime->inject, record, record);
-}
-
-LW_INLINE void push_ready(struct lw_worker *worker, struct lw_record *record)
-{
-    if (lw_unlikely(!lw_ring_push(&worker->ready, record)))
-        push_overflow(worker, record);
-}
-
-/* The worker of the calling thread if it belongs to the record's runtime; else NULL and
- * *runtime. */
-LW_INLINE struct lw_worker *own_worker(const struct lw_record *record, struct lw_runtime **runtime)
-{
-    struct lw_thread *thread = lw_thread_self();
-
-    *runtime = lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]);
-    if (thread == NULL || thread->worker == NULL || thread->worker->runtime != *runtime)
-        return NULL;
-    return thread->worker;
-}
-
-static LW_NOINLINE void make_ready_elsewhere(struct lw_record *record)
-{
-    struct lw_cold *cold = lw_record_cold(record);
-
-    if (lw_record_is_guest(record))
-        lw_sys.futex_wake((uint32_t *)(void *)&cold->wait + LW_WAIT_LOW_HALF, 1);
-    else
-        lw_make_injected(lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]), record, record);
-}
-
-static LW_NOINLINE void make_ready_here(struct lw_worker *worker, struct lw_record *record,
-                                        bool next)
-{
-    if (next) {
-        record = lw_swap_acq_rel(&worker->next, record);
-        if (record == NULL)
-            return;
-    }
-    push_ready(worker, record);
-    lw_maybe_wake_a_worker(worker->runtime);
-}
-
-void lw_make_ready(struct lw_record *record, bool next)
-{
-    struct lw_thread *thread = lw_thread_self();
-    struct lw_worker *worker;
-
-    if (lw_unlikely(thread == NULL || (worker = thread->worker) == NULL ||
-                    lw_record_is_guest(record) ||
-                    lw_record_runtime(record) != worker->runtime->number)) {
-        make_ready_elsewhere(record);
-        return;
-    }
-    /* The slot is ours to fill; only when it is full may a thief be emptying it. */
-    if (next && lw_likely(lw_load_rlx(&worker->next) == NULL)) {
-        lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
-        lw_maybe_wake_a_worker(worker->runtime); /* the waker may go on for long */
-        return;
-    }
-    make_ready_here(worker, record, next);
-}
-
-void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count)
-{
-    struct lw_runtime *runtime;
-    struct lw_worker *worker = own_worker(first, &runtime);
-    struct lw_record *youngest = NULL, *oldest = NULL, *next;
-
-    (void)last;
-    (void)count;
-    for (struct lw_record *record = first; record != NULL; record = next) {
-        next = record->next;
-        if (next != NULL)
-            __builtin_prefetch(next->next);
-        if (lw_unlikely(lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]) != runtime)) {
-            lw_make_ready(record, false); /* a batch over several runtimes: rare */
-            continue;
-        }
-        if (worker != NULL && youngest == NULL && lw_ring_push(&worker->ready, record))
-            continue;
-        record->next = youngest; /* the rest as one chain, youngest first */
-        youngest = record;
-        if (oldest == NULL)
-            oldest = record;
-    }
-    if (worker == NULL) {
-        if (youngest != NULL)
-            lw_make_injected(runtime, youngest, oldest);
-        return;
-    }
-    if (youngest != NULL) {
-        worker->overflowed = true;
-        lw_inject_push(&runtime->inject, youngest, oldest);
-    }
-    lw_maybe_wake_a_worker(runtime);
-}
-
-void lw_make_fresh(struct lw_worker *worker, struct lw_record *record)
-{
-    if (lw_unlikely(!lw_deque_push(&worker->fresh, record)))
-        lw_inject_push(&worker->runtime->inject, record, record);
-    lw_maybe_wake_a_worker(worker->runtime);
-}
-
 /* ---- picking */
 
 /* With many ready, new ones had better wait in the kernel's queue: in the ring they would take the
@@ -214,7 +91,7 @@ static bool pull_injected(struct lw_worker *worker)
     }
     count = lw_inject_take(&worker->runtime->inject, taken, max);
     for (unsigned i = 0; i < count; i++)
-        push_ready(worker, taken[i]);
+        lw_push_ready(worker, taken[i]);
     if (count == max)
         lw_maybe_wake_a_worker(worker->runtime); /* there may be more */
     return count > 0;
@@ -317,7 +194,7 @@ LW_INLINE struct lw_record *pick_next(struct lw_worker *worker, struct lw_record
         return pick_ready(worker);
     if (lw_likely(++worker->chain <= LW_CHAIN_MAX))
         return record;
-    push_ready(worker, record);
+    lw_push_ready(worker, record);
     return pick_ready(worker);
 }
 
@@ -373,7 +250,7 @@ LW_INLINE void *first_frame(const struct lw_record *record)
 /* Put back what cannot run just now. */
 static void put_back(struct lw_worker *worker, struct lw_record *record)
 {
-    push_ready(worker, record);
+    lw_push_ready(worker, record);
 }
 
 /* Where to go: a saved stack pointer, or the first frame of a fresh stack with bit 0 set. */
@@ -480,7 +357,7 @@ void lw_yield(void)
     worker->chain = 0;
     to = take_next(worker);
     if (to != NULL)
-        push_ready(worker, to);
+        lw_push_ready(worker, to);
     to = lw_deque_size(&worker->fresh) != 0 ? oldest_fresh(worker) : NULL;
     if (to == NULL)
         to = pop_ready(worker);
@@ -495,7 +372,7 @@ void lw_yield(void)
     if (lw_unlikely(worker->overflowed))
         lw_inject_push(&worker->runtime->inject, thread->current, thread->current);
     else
-        push_ready(worker, thread->current);
+        lw_push_ready(worker, thread->current);
     switch_to(thread, to);
 }
 

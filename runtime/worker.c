@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The thread of a worker: run what there is, look for more, sleep.
  *
- * Looking.  A thief takes from a victim only what has not moved for an age by the thief's own clock
- * (5 us, doubling to 100 us while what it took lasted less than 20 us), or from a ready ring with
- * 16 or more in it; `next` only after ten ages without a dispatch.  Ungated stealing makes
- * fine-grained work five times slower.  It looks for up to 50 us, but only after work that came
- * from outside (injected or stolen); after a doorbell for two ages; after work from its own timers
- * and poller it looks once.
+ * Looking (steal.c) for up to 50 us, but only after work that came from outside (injected or
+ * stolen); after a doorbell for two ages; after work from its own timers and poller once.
  *
  * Sleeping, in stages, always in the worker's own poller.  Stage 0, after a doorbell that led to
  * nothing: a nap of 100 us, twice as long with each such doorbell until it is 800 us, in which
@@ -37,147 +33,17 @@
 #include "runtime/os/os.h"
 
 enum {
-    AGE_MIN_NS = 5000,
-    AGE_MAX_NS = 100000,
-    SHORT_LOOT_NS = 20000,
-    NEXT_AGES = 10,
-    MANY_READY = 16,
-    LOOT_MAX = 128,
     SEARCH_NS = 50000, /* after work from outside */
     SEARCH_RUNG_NS =
         12000, /* after a doorbell: long enough to see twice that something has not moved */
     NAP_MIN_NS = 100000,
     NAP_MAX_NS = 800000,
     STAGE_1_NS = 1000000,
-    STALE_POLL_NS = 1000000,
-    EXPIRE_MAX = 256,
 };
 
 static bool is_leaving(const struct lw_worker *worker)
 {
     return lw_load_acq(&worker->runtime->state) == LW_RUNTIME_LEAVING;
-}
-
-/* ---- stealing */
-
-static unsigned take_ready(struct lw_worker *worker, struct lw_worker *victim)
-{
-    struct lw_record *loot[LOOT_MAX];
-    unsigned room = LW_RING_SIZE - (unsigned)lw_ring_size(&worker->ready);
-    unsigned count = lw_ring_steal(&victim->ready, loot, room < LOOT_MAX ? room : LOOT_MAX);
-
-    for (unsigned i = 0; i < count; i++)
-        lw_make_ready(loot[i], false);
-    return count;
-}
-
-/* Up to half of the victim's fresh ones, one at a time: each is a race of its own. */
-static unsigned take_fresh(struct lw_worker *worker, struct lw_worker *victim)
-{
-    int64_t half = (lw_deque_size(&victim->fresh) + 1) / 2;
-    unsigned count = 0;
-    bool lost = false;
-
-    while (count < LOOT_MAX && count < half && !lost) {
-        struct lw_record *record = lw_deque_steal(&victim->fresh, &lost);
-
-        if (record == NULL)
-            break;
-        if (!lw_deque_push(&worker->fresh, record))
-            lw_make_injected(worker->runtime, record, record);
-        count++;
-    }
-    return count;
-}
-
-static unsigned take_next_of(struct lw_worker *worker, struct lw_worker *victim,
-                             struct lw_record *next)
-{
-    if (!lw_cas_acq(&victim->next, &next, NULL)) /* [N1] */
-        return 0;
-    (void)worker;
-    lw_make_ready(next, false);
-    return 1;
-}
-
-/* Note what has moved since the last look, and take what has not for long enough. */
-static unsigned steal_from(struct lw_worker *worker, struct lw_worker *victim, unsigned long now)
-{
-    struct lw_sight *sight = &worker->sights[victim->index];
-    uint64_t fresh = (uint64_t)lw_load_rlx(&victim->fresh.top),
-             ready = lw_load_rlx(&victim->ready.head);
-    uint64_t dispatches = lw_load_rlx(&victim->dispatches),
-             ready_size = lw_ring_size(&victim->ready);
-    struct lw_record *next = lw_load_rlx(&victim->next);
-
-    if (fresh != sight->fresh || lw_deque_size(&victim->fresh) == 0) {
-        sight->fresh = fresh;
-        sight->fresh_since = now;
-    }
-    if (ready != sight->ready || ready_size == 0) {
-        sight->ready = ready;
-        sight->ready_since = now;
-    }
-    if (next == NULL || next != sight->next || dispatches != sight->dispatches) {
-        sight->next = next;
-        sight->dispatches = dispatches;
-        sight->next_since = now;
-    }
-    if (now - sight->fresh_since > worker->age)
-        return take_fresh(worker, victim);
-    if (ready_size >= MANY_READY || now - sight->ready_since > worker->age)
-        return take_ready(worker, victim);
-    if (now - sight->next_since > NEXT_AGES * worker->age)
-        return take_next_of(worker, victim, next);
-    return 0;
-}
-
-/* What was stolen last is used up: was it worth it? */
-static void judge_loot(struct lw_worker *worker, unsigned long now)
-{
-    if (worker->looted_at == 0)
-        return;
-    if (now - worker->looted_at < SHORT_LOOT_NS) {
-        worker->age = worker->age * 2 < AGE_MAX_NS ? worker->age * 2 : AGE_MAX_NS;
-    } else if (now - worker->looted_at > 5 * SHORT_LOOT_NS) {
-        worker->age = AGE_MIN_NS;
-        worker->nap_ns = 0;
-    }
-    worker->looted_at = 0;
-}
-
-/* Timers and descriptors of workers that are too busy to look, or stuck. */
-static bool help_out(struct lw_worker *victim, lw_nsec now)
-{
-    bool found = false;
-
-    if (lw_wheel_is_due(&victim->wheel, now - STAGE_1_NS / 4))
-        found = lw_wheel_run(&victim->wheel, now, EXPIRE_MAX) > 0;
-    if (lw_load_rlx(&victim->poller.registered) != 0 && lw_load_rlx(&victim->asleep) == LW_AWAKE &&
-        now - lw_load_rlx(&victim->polled_at) > STALE_POLL_NS) {
-        lw_store_rlx(&victim->polled_at, now);
-        found |= lw_poller_look(&victim->poller) > 0;
-    }
-    return found;
-}
-
-/* One look at all the others. */
-static bool look_around(struct lw_worker *worker, lw_nsec now)
-{
-    struct lw_runtime *runtime = worker->runtime;
-    uint32_t count = lw_load_acq(&runtime->worker_count); /* [G1] */
-
-    for (uint32_t i = 1; i < count; i++) {
-        struct lw_worker *victim = runtime->workers[(worker->index + i) % count];
-
-        if (help_out(victim, now))
-            return true;
-        if (steal_from(worker, victim, (unsigned long)now) > 0) {
-            worker->looted_at = (unsigned long)now;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- searching */
@@ -218,12 +84,12 @@ static bool search(struct lw_worker *worker)
     unsigned spins = 0;
     bool found;
 
-    judge_loot(worker, (unsigned long)now);
+    lw_judge_loot(worker, (unsigned long)now);
     if (!begin_search(worker))
         until = now;
     worker->search_ns = 0;
     do {
-        found = !lw_inject_is_empty(&runtime->inject) || look_around(worker, now);
+        found = !lw_inject_is_empty(&runtime->inject) || lw_look_around(worker, now);
         if (found || lw_wheel_is_due(&worker->wheel, now) || is_leaving(worker))
             break;
         if (now >= until)
@@ -250,7 +116,7 @@ static bool is_work_about(struct lw_worker *worker)
     if (!lw_inject_is_empty(&runtime->inject) || is_leaving(worker))
         return true;
     for (uint32_t i = 0; i < count; i++)
-        if (lw_ring_size(&runtime->workers[i]->ready) >= MANY_READY)
+        if (lw_ring_size(&runtime->workers[i]->ready) >= LW_MANY_READY)
             return true;
     return false;
 }
@@ -516,7 +382,7 @@ static int worker_init(struct lw_worker *worker, struct lw_runtime *runtime, uns
 
     worker->runtime = runtime;
     worker->index = index;
-    worker->age = AGE_MIN_NS;
+    worker->age = LW_AGE_MIN_NS;
     worker->sleep_stage = 1;
     worker->search_ns = SEARCH_NS;
     worker->poller = (struct lw_poller){.epoll = -1, .doorbell = -1};

@@ -21,6 +21,8 @@ enum {
     LW_CHAIN_MAX = 16,         /* hand-offs in a row through `next` */
     LW_READY_STREAK_MAX = 64,  /* picks from ready in a row while a fresh one waits */
     LW_ATTEND_EVERY = 16,
+    LW_MANY_READY = 16,        /* worth a thief's while */
+    LW_AGE_MIN_NS = 5000,      /* how long a thief first sees something not move */
 };
 
 enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2, LW_ASLEEP_SPARE = 3, LW_NAPPING = 4 };
@@ -103,7 +105,7 @@ extern struct lw_runtime *lw_runtimes[LW_RUNTIMES_MAX];
  * several. */
 struct lw_runtime *lw_runtime_here(void);
 
-/* ---- sched.c */
+/* ---- ready.c */
 
 /* Make a task runnable; never fails, sleeps or allocates.  The caller has won its wait (or it is
  * new). */
@@ -115,6 +117,17 @@ void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t
 void lw_make_fresh(struct lw_worker *worker, struct lw_record *record);
 void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
                       struct lw_record *oldest);
+
+/* To the tail of the worker's ready ring; by its thread.  The ring full: to the injection stack. */
+void lw_push_overflow(struct lw_worker *worker, struct lw_record *record);
+
+LW_INLINE void lw_push_ready(struct lw_worker *worker, struct lw_record *record)
+{
+    if (lw_unlikely(!lw_ring_push(&worker->ready, record)))
+        lw_push_overflow(worker, record);
+}
+
+/* ---- sched.c */
 
 /* The next task of this worker's own, or NULL. */
 struct lw_record *lw_pick(struct lw_worker *worker);
@@ -129,6 +142,14 @@ void lw_run_from_idle(struct lw_thread *thread, struct lw_record *record);
 /* Clock and due timers, at most every 50 us; the poller too if `look`, or if it was not looked at
  * for long. */
 void lw_attend(struct lw_worker *worker, bool look);
+
+/* ---- steal.c */
+
+/* One look at all the others: take work from them, and do for them what they do not get to.  True:
+ * something is in our own queues now. */
+bool lw_look_around(struct lw_worker *worker, lw_nsec now);
+/* What was stolen last is used up: was it worth it? */
+void lw_judge_loot(struct lw_worker *worker, unsigned long now);
 
 /* ---- worker.c */
 int lw_worker_start(struct lw_runtime *runtime, unsigned index); /* -ENOMEM, -EAGAIN, ... */
