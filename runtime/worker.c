@@ -102,6 +102,8 @@ static bool search(struct lw_worker *worker)
     } while (now < until);
     if (found)
         worker->search_ns = SEARCH_NS;
+    if (!lw_inject_is_empty(&runtime->inject))
+        worker->nap_ns = 0; /* this doorbell led to something; of loot that is to be seen */
     return found;
 }
 
