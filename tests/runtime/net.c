@@ -153,6 +153,17 @@ Test(net, each_of_several_accepters_gets_its_connection)
 
 /* ---- addresses */
 
+/* A system need not have a name for itself: a chroot without /etc/hosts has none. */
+static bool is_name_known(const char *host)
+{
+    struct addrinfo *found;
+
+    if (getaddrinfo(host, NULL, NULL, &found) != 0)
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
 static int families(void *arg)
 {
     const char *const hosts[] = {"127.0.0.1", "::1", "localhost"};
@@ -168,6 +179,8 @@ static int families(void *arg)
     for (int i = 0; i < 3; i++) {
         if (address.sin6_family != AF_INET6 && i == 1)
             continue; /* no IPv6 here */
+        if (!is_name_known(hosts[i]))
+            continue;
         fds[0] = lw_connect_tcp(hosts[i], port, lw_in(20 * LW_SEC));
         cr_assert_geq(fds[0], 0, "%s: %d", hosts[i], fds[0]);
         size = sizeof address;
