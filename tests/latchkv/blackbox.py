@@ -388,7 +388,8 @@ def idle_costs_nothing(program):
         time.sleep(0.5)
         before = server.cpu()
         time.sleep(2)
-        assert server.cpu() - before <= 0.03, server.cpu() - before
+        # A sanitizer has a thread of its own that wakes up now and then.
+        assert server.cpu() - before <= (0.3 if SLOW else 0.03), server.cpu() - before
         for client in clients:
             client.close()
 
