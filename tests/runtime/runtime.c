@@ -102,8 +102,8 @@ Test(runtime, start_after_stop_many_times_leaves_nothing)
         cr_assert_eq(now.blocks, first.blocks, "lap %d: %ld blocks, then %ld", lap, first.blocks,
                      now.blocks);
         cr_assert_eq(now.descriptors, first.descriptors, "lap %d: descriptors", lap);
-        AWAIT(count_resources().threads ==
-              first.threads); /* a joined thread may be seen a moment longer */
+        /* A joined thread may be seen a moment longer, now or when we counted first. */
+        AWAIT(count_resources().threads <= first.threads);
     }
     assert_no_leaks();
 }
@@ -181,7 +181,7 @@ Test(runtime, failing_start_leaves_nothing)
                          nth);
             cr_assert_eq(now.descriptors, before.descriptors, "call %d, the %ld.: descriptors",
                          kinds[k].call, nth);
-            AWAIT(count_resources().threads == before.threads);
+            AWAIT(count_resources().threads <= before.threads);
         }
     }
     assert_no_leaks();
