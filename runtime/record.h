@@ -7,11 +7,11 @@
  * whether it still is the same life of the slot (the generation), or the same wait (the sequence).
  * A spawn touches only the hot line; a task that never ran never touched its cold lines.
  *
- *     id   = generation:32 << 24 | slot:24        0: nobody.  A slot whose generation would wrap
- *                                                             is retired
+ *     id   = generation:32 << 24 | slot:24        0: nobody
  *     ctl  = generation:32 | cancel requests:8 | fresh ones:8 | flags:16
- *     wait = sequence:56 | state:8                sequence grows by one with each wait, over all
- *                                                 lives
+ *     wait = sequence:56 | state:8                sequence: one more with each wait, over all lives
+ *
+ * A slot whose generation would wrap is retired.
  *
  * Who writes what.  sp: lw_switch (release) and who dequeued the task.  ctl: by compare-and-swap
  * that compares the generation, but for the spawner, who owns the slot.  wait: see wait.h.  next:

@@ -34,8 +34,8 @@ enum { STOP_LOOK_NS = 5000000 };
 
 uint32_t lw_runtimes_pins[2], lw_runtimes_phase;
 
-static pthread_mutex_t runtimes_mutex =
-    PTHREAD_MUTEX_INITIALIZER; /* starts, stops, the tick thread's scans */
+/* starts, stops, the tick thread's scans */
+static pthread_mutex_t runtimes_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void lw_runtimes_lock(void)
 {

@@ -83,9 +83,8 @@ static bool pull_injected(struct lw_worker *worker)
         worker->overflowed = false;
         return false;
     }
-    if (max ==
+    if (max == 0) {
         /* who yields makes room: else tasks that only yield would keep the ring full for ever */
-        0) {
         worker->overflowed = true;
         return false;
     }

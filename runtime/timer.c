@@ -16,12 +16,9 @@
  * guard.
  *
  * [W4] The task publishes its wait, light fence, reads timer_when (linked early enough?); the
- *      expiry
- *      writes timer_when = NONE, heavy fence, reads the wait once more.  So either the task sees
- *                                                                        that it
- *      must link, or the expiry sees the new wait and links for it.  The heavy fence is paid only
- *                                                                    for
- *      nodes that do not end a wait at once. */
+ *      expiry writes timer_when = NONE, heavy fence, reads the wait once more.  So either the task
+ *      sees that it must link, or the expiry sees the new wait and links for it.  The heavy fence
+ *      is paid only for nodes that do not end a wait at once. */
 #include "runtime/timer.h"
 
 #include <errno.h>

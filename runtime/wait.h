@@ -25,28 +25,22 @@
  *     }
  *
  *     wake:  guard(x);
- *            while ((node = lw_queue_pop(&x->queue)) != NULL && !lw_wake_claim(record =
- *            lw_node_record(node)))
- *                continue;                                   // that one has ended otherwise:
- *                                                            take the next
+ *            do
+ *                record = lw_node_record(lw_queue_pop(&x->queue));   // none: unguard, nobody waits
+ *            while (!lw_wake_claim(record));                 // it has ended otherwise: the next
  *            deliver into lw_record_cold(record)->data;
- *            unguard(x);                                     // before the waiter is made
- *                                                            runnable: it may free x
+ *            unguard(x);                                     // first: who is woken may free x
  *            lw_wake(record, LW_GRANTED, LW_WAKE_TAIL);
  *
  * The wait word, in the cold record: sequence:56 | state:8.
  *
  *     phase (bits 0-2)  meaning                                   who leaves it
  *     IDLE 0            not waiting                               the task: lw_wait_begin
- *     ARMED 1           queued, still running; may be ended       the task -> WAITING; an ender
- *                                                                 -> ENDED
- *     WAITING 2         blocked, or about to be; record frozen    a waker -> GRANTING; an ender
- *                                                                 -> ENDED
- *     CLAIMED 3         as WAITING, looked at by a locksmith      that locksmith; a waker ->
- *                                                                 GRANTING
+ *     ARMED 1           queued, still running; may be ended       task -> WAITING, ender -> ENDED
+ *     WAITING 2         blocked, or about to be; record frozen    waker -> GRANTING, ender -> ENDED
+ *     CLAIMED 3         as WAITING, looked at by a locksmith      locksmith, waker -> GRANTING
  *     GRANTING 4        a waker delivers                          that waker -> ENDED
- *     ENDED 5           outcome in bits 3-5                       the task -> IDLE, at its next
- *                                                                 wait
+ *     ENDED 5           outcome in bits 3-5                       task -> IDLE, at its next wait
  *
  * Whoever wins the compare-and-swap out of ARMED or WAITING decides how the wait ends, and makes
  * the task runnable, exactly once.  The one exception: a task that ends its own wait before it has

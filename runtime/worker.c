@@ -34,8 +34,7 @@
 
 enum {
     SEARCH_NS = 50000, /* after work from outside */
-    SEARCH_RUNG_NS =
-        12000, /* after a doorbell: long enough to see twice that something has not moved */
+    SEARCH_RUNG_NS = 12000, /* after a doorbell: enough to see twice that a thing did not move */
     NAP_MIN_NS = 100000,
     NAP_MAX_NS = 800000,
     STAGE_1_NS = 1000000,
