@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <latchwork/blocking.h>
+#include <latchwork/cancel.h>
 
 #include "runtime/fork.h"
 #include "runtime/wait.h"
@@ -41,7 +42,7 @@ static int task_blocking(struct call *call, lw_nsec deadline, const void *site)
     int err = lw_wait_enter(&me, deadline);
 
     if (err == 0)
-        err = lw_deliver_cancel(me);
+        err = lw_checkpoint(); /* not lw_deliver_cancel: a child may have to enrol first */
     if (err < 0)
         return err;
     set = lw_thread_self()->worker->runtime->helpers;
@@ -59,7 +60,7 @@ static int task_blocking(struct call *call, lw_nsec deadline, const void *site)
         lw_check(mine);
         return lw_wait_error(me, outcome);
     }
-    if (call->job.state == LW_JOB_REFUSED)
+    if (lw_load_rlx(&call->job.state) == LW_JOB_REFUSED) /* its helper may be ending it */
         return -EAGAIN;
     lw_helpers_await(set, &call->job, me, site);
     return 0;

@@ -6,11 +6,12 @@
  * begins.
  *
  * [W3] canceller: CAS ctl (fresh + 1); heavy fence; load wait  <->  task: store wait; light fence;
- *      load
- *      ctl.  So either the task sees the request before it leaves, or the canceller sees the wait.
- * The canceller loads the wait word before it looks at ctl once more: a request that is still
- * fresh was delivered by no wait before this one, so ending this one is right; if it was, the CAS
- * of exactly that word fails. */
+ *      load ctl.  So either the task sees the request before it leaves, or the canceller sees the
+ *      wait.
+ * The canceller loads the wait word before it takes the requests from ctl: those that are still
+ * fresh were delivered by no wait before this one, so ending this one is right; if they were, the
+ * CAS of exactly that word fails.  Whoever ends a wait has taken the requests first, so that what
+ * lw_uncancel() took back is not delivered; and gives them back when the wait ends otherwise. */
 #include <latchwork/cancel.h>
 
 #include <errno.h>
@@ -27,19 +28,32 @@ static uint64_t one_more(uint64_t ctl)
     return ctl;
 }
 
-/* All fresh ones count as delivered; the requests stay. */
-static void take_fresh(struct lw_record *record)
-{
-    uint64_t ctl = lw_load_rlx(&record->ctl);
-
-    while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK))
-        continue;
-}
-
 /* The life of that generation is over. */
 static bool is_over(uint64_t ctl, uint32_t generation)
 {
     return LW_CTL_GENERATION(ctl) != generation || (ctl & LW_LIVE) == 0;
+}
+
+/* All fresh ones, to be delivered; the requests stay.  False: there are none. */
+static bool take_fresh(struct lw_record *record, uint32_t generation)
+{
+    uint64_t ctl = lw_load_acq(&record->ctl);
+
+    do {
+        if (is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) == 0)
+            return false;
+    } while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK));
+    return true;
+}
+
+static void give_back(struct lw_record *record, uint32_t generation)
+{
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+
+    do {
+        if (is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) != 0)
+            return;
+    } while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl + (UINT64_C(1) << LW_CTL_FRESH_SHIFT)));
 }
 
 bool lw_cancel_request(struct lw_record *record, uint32_t generation)
@@ -59,20 +73,17 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
 
     for (;;) {
         uint64_t wait = lw_load_acq(&cold->wait); /* [W1] [W3] */
-        uint64_t ctl;
 
-        if (!lw_wait_can_end(wait) || lw_load_rlx(&cold->shields) != 0)
-            return;
-        ctl = lw_load_acq(&record->ctl);
-        if (is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) == 0)
+        if (!lw_wait_can_end(wait) || lw_load_rlx(&cold->shields) != 0 ||
+            !take_fresh(record, generation))
             return;
         if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, LW_CANCELLED)))
             break;
-        /* It went from ARMED to WAITING, or ended: look again. */
+        /* It went from ARMED to WAITING, or ended.  The task may be in its next wait already,
+         * which began without our request: look again. */
+        give_back(record, generation);
+        lw_asym_heavy(); /* [W3] */
     }
-    /* Delivered, so nothing is left to withdraw.  The task cannot run, nor end, before it is
-     * queued. */
-    take_fresh(record);
     if (batch == NULL)
         lw_make_ready(record, false);
     else
@@ -81,12 +92,7 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
 
 void lw_cancel_restore(struct lw_record *me)
 {
-    uint64_t ctl = lw_load_rlx(&me->ctl);
-
-    do {
-        if ((ctl & LW_CTL_FRESH_MASK) != 0)
-            return;
-    } while (!lw_cas_acq_rel(&me->ctl, &ctl, ctl + (UINT64_C(1) << LW_CTL_FRESH_SHIFT)));
+    give_back(me, LW_CTL_GENERATION(lw_load_rlx(&me->ctl)));
 }
 
 int lw_cancel(lw_task task)
@@ -98,8 +104,7 @@ int lw_cancel(lw_task task)
         return -ESRCH;
     if (lw_record_is_guest(record))
         return -EPERM;
-    if ((lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 &&
-        lw_load_acq(&record->peer) == LW_PEER_DONE)
+    if (lw_record_is_done(record))
         return -ESRCH; /* fn has ended, nobody has joined */
     if (!lw_cancel_request(record, generation))
         return -ESRCH;

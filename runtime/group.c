@@ -14,7 +14,8 @@
  * A spawn or an end that never waited costs one RMW each.  A child enrols in the list of members
  * when it first waits (or asks), under the guard; until then it learns of a cancel from the epoch,
  * which was noted at its spawn.  A child that is still to be spawned while the group is being torn
- * down is born with an epoch that differs, cancelled (TEARDOWN).
+ * down (after a failure that is to end all, and in the end of the group) is born with an epoch that
+ * differs, cancelled (TEARDOWN).
  *
  * The waiters' queue is _reserved[0]; the members' list _children, linked through line 4 of cold.
  *
@@ -72,6 +73,52 @@ void lw_group_enroll(struct lw_record *child)
         (void)lw_cancel_request(child, LW_CTL_GENERATION(lw_load_rlx(&child->ctl)));
 }
 
+/* ---- cancelling */
+
+void lw_group_cancel(lw_group *group)
+{
+    struct lw_wake_batch batch = {0};
+    uint64_t word = lw_guard_take(word_of(group), GUARD), next;
+
+    do
+        next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1)
+                                                                 << EPOCH_SHIFT;
+    while (!lw_cas_acq_rel(word_of(group), &word, next));
+    /* Members leave the list under the guard before their records are given back, so all of these
+     * are alive; one heavy fence serves them all. */
+    for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
+        struct lw_record *member = lw_cold_record(cold);
+
+        (void)lw_cancel_request(member, LW_CTL_GENERATION(lw_load_rlx(&member->ctl)));
+    }
+    if (group->_children != NULL)
+        lw_asym_heavy(); /* [W3] */
+    for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
+        struct lw_record *member = lw_cold_record(cold);
+
+        lw_cancel_wait(member, LW_CTL_GENERATION(lw_load_rlx(&member->ctl)), &batch);
+    }
+    lw_guard_drop(word_of(group), GUARD);
+    lw_wake_batch_run_ended(&batch);
+}
+
+static void set_teardown(struct lw_group *group, bool on)
+{
+    if (on)
+        (void)lw_or_acq_rel(word_of(group), TEARDOWN);
+    else
+        (void)lw_and_acq_rel(word_of(group), ~(uint64_t)TEARDOWN);
+}
+
+/* Cancel what runs and what is still to be spawned by it. */
+static void tear_down(struct lw_group *group)
+{
+    set_teardown(group, true);
+    lw_group_cancel(group);
+}
+
+/* ---- the end of a child */
+
 void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int status)
 {
     struct lw_cold *cold = lw_record_cold(child);
@@ -86,7 +133,7 @@ void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int s
     }
     if (status < 0 && status != -ECANCELED && lw_cas_acq_rel(&group->_failure, &none, status) &&
         (group->flags & LW_GROUP_FAIL_FAST) != 0)
-        lw_group_cancel(group);
+        tear_down(group); /* also of those that the owner has not come to spawn yet */
 }
 
 /* One less runs.  True: it was the last, and somebody waits; the guard is taken, the unit given
@@ -144,33 +191,6 @@ int lw_group_spawn(lw_group *group, lw_fn *fn, void *arg, const lw_task_options 
     if (err < 0)
         lw_group_child_left(group);
     return err;
-}
-
-void lw_group_cancel(lw_group *group)
-{
-    struct lw_wake_batch batch = {0};
-    uint64_t word = lw_guard_take(word_of(group), GUARD), next;
-
-    do
-        next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1)
-                                                                 << EPOCH_SHIFT;
-    while (!lw_cas_acq_rel(word_of(group), &word, next));
-    /* Members leave the list under the guard before their records are given back, so all of these
-     * are alive; one heavy fence serves them all. */
-    for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
-        struct lw_record *member = lw_cold_record(cold);
-
-        (void)lw_cancel_request(member, LW_CTL_GENERATION(lw_load_rlx(&member->ctl)));
-    }
-    if (group->_children != NULL)
-        lw_asym_heavy(); /* [W3] */
-    for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
-        struct lw_record *member = lw_cold_record(cold);
-
-        lw_cancel_wait(member, LW_CTL_GENERATION(lw_load_rlx(&member->ctl)), &batch);
-    }
-    lw_guard_drop(word_of(group), GUARD);
-    lw_wake_batch_run_ended(&batch);
 }
 
 /* Nobody runs, and nobody who ran still touches the group. */
@@ -245,21 +265,6 @@ int lw_group_wait(lw_group *group, lw_nsec deadline)
         return -EDEADLK;
     err = lw_wait_enter(&me, deadline);
     return err < 0 ? err : wait_group(group, me, deadline, __builtin_return_address(0), false);
-}
-
-static void set_teardown(struct lw_group *group, bool on)
-{
-    if (on)
-        (void)lw_or_acq_rel(word_of(group), TEARDOWN);
-    else
-        (void)lw_and_acq_rel(word_of(group), ~(uint64_t)TEARDOWN);
-}
-
-/* Cancel what runs and what is still to be spawned by it. */
-static void tear_down(struct lw_group *group)
-{
-    set_teardown(group, true);
-    lw_group_cancel(group);
 }
 
 /* A plain thread without memory for a record cannot be woken: it looks now and then. */

@@ -26,6 +26,7 @@
 #include "runtime/helpers.h"
 
 #include <errno.h>
+#include <latchwork/cancel.h>
 #include <pthread.h>
 
 #include "runtime/courier.h"
@@ -195,7 +196,7 @@ static struct lw_record *run_job(struct lw_helpers *set, struct lw_job *job)
         return NULL;
     }
     set->working--;
-    job->state = LW_JOB_ENDED;
+    lw_store_rlx(&job->state, LW_JOB_ENDED); /* a waiter that was granted may look without the guard */
     waiter = job->waiter;
     if (waiter != NULL && !lw_wake_claim(waiter))
         waiter = NULL; /* ended otherwise: it comes here by itself */
@@ -427,7 +428,7 @@ int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site)
     else
         err = lw_wait_enter(&me, deadline);
     if (err == 0)
-        err = lw_deliver_cancel(me);
+        err = lw_checkpoint();
     if (err == 0)
         err = lw_helpers_submit(&lookups, job, me, deadline, site, &started);
     if (err < 0) {
@@ -435,7 +436,7 @@ int lw_job_run(struct lw_job *job, lw_nsec deadline, const void *site)
         return err;
     }
     outcome = lw_wait_finish(me);
-    if (outcome == LW_GRANTED && job->state == LW_JOB_ENDED)
+    if (outcome == LW_GRANTED && lw_load_rlx(&job->state) == LW_JOB_ENDED)
         return 0;
     err = outcome == LW_GRANTED ? -EAGAIN : lw_wait_error(me, outcome);
     if (lw_helpers_unqueue(&lookups, job))

@@ -7,6 +7,9 @@
  * it is no part of a cycle.  Of a cycle that several tasks close at once the last one, in the
  * order of [J2], sees all of it.
  *
+ * A cancel that has ended the joiner's wait is not lost when the task it waited for ends all the
+ * same before the joiner runs: the join succeeds, and the cancel waits for the next wait.
+ *
  * [J2] CAS of the target's peer; load of my own peer  <->  the same of another: all seq_cst.  A
  *      wait is published before the peer word that names it (release -> acquire). */
 #include <latchwork/task.h>
@@ -133,7 +136,7 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
         return reap(record, ctl, status);
     if (record == me)
         return -EDEADLK;
-    if (lw_peer_is(peer, LW_PEER_JOINER))
+    if (lw_peer_is_taken(peer))
         return -EBUSY;
     if (deadline == LW_NOW)
         return -ETIMEDOUT;
@@ -146,7 +149,7 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
         lw_wait_abort(me);
         if (peer == LW_PEER_DONE)
             return reap(record, ctl, status);
-        return lw_peer_is(peer, LW_PEER_JOINER) ? -EBUSY : -ESRCH;
+        return lw_peer_is_taken(peer) ? -EBUSY : -ESRCH;
     }
     if (lw_unlikely(deadline == LW_FOREVER && lw_peer_is(lw_load_sc(&me->peer), LW_PEER_JOINER) &&
                     closes_cycle(me, record))) /* [J2] */
@@ -155,6 +158,8 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
         outcome = lw_wait_finish(me);
     if (outcome != LW_GRANTED && take_back(record, mine, ctl))
         return lw_wait_error(me, outcome);
+    if (outcome == LW_CANCELLED)
+        lw_cancel_restore(me);
     return reap(record, ctl, status);
 }
 
@@ -167,7 +172,7 @@ int lw_join(lw_task task, int *status, lw_nsec deadline)
     /* Ended already, and the budget is not: nothing to wait for. */
     if (lw_likely(thread != NULL && record != NULL && thread->budget > 1)) {
         ctl = lw_load_acq(&record->ctl); /* [R1] */
-        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) &&
+        if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) && (ctl & LW_LIVE) != 0 &&
             lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
             (lw_load_rlx(&record->place) & (LW_PLACE_GUEST | LW_PLACE_CHILD)) == 0) {
             thread->budget--;
@@ -185,13 +190,13 @@ int lw_detach(lw_task task)
 
     if (err < 0)
         return err;
-    if (lw_peer_is(peer, LW_PEER_JOINER))
+    if (lw_peer_is_taken(peer))
         return -EBUSY;
     peer = lw_peer_none(ctl);
     if (lw_cas_acq_rel(&record->peer, &peer, LW_PEER_DETACHED))
         return 0;
     if (peer == LW_PEER_DONE)
         return reap(record, ctl, NULL);
-    return lw_peer_is(peer, LW_PEER_JOINER) ? -EBUSY : -EINVAL;
+    return lw_peer_is_taken(peer) ? -EBUSY : -EINVAL;
 }
 

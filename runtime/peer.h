@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The word `peer` of a task that is in no group decides between its end and its joiner:
  *
- *     NONE --join: CAS--> JOINER(who, in which wait) --end: swap--> DONE, and the joiner is woken
- *     NONE --detach: CAS--> DETACHED ------------------end: swap--> the task gives its record back
- *     NONE --end: swap--> DONE, and the next join or detach gives the record back
- *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded after
- *     all
+ *     NONE --join: CAS--> JOINER(who, in which wait) --end: CAS--> DONE(who ...), who is woken
+ *     NONE --detach: CAS--> DETACHED --end: CAS--> the task gives its record back
+ *     NONE --end: CAS--> DONE, and the next join or detach gives the record back
+ *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded all the
+ *     same
  *
- * [J1] status  ->  joiner:  peer = DONE (swap, acq_rel)  ->  load or CAS of peer (acquire).
- * The swap is the ending task's last access to its record. */
+ * DONE(who ...) is that joiner's alone, though it may not have run yet: others find it busy.
+ *
+ * [J1] status  ->  joiner:  peer = DONE (CAS, acq_rel)  ->  load or CAS of peer (acquire).
+ * That CAS is the ending task's last access to its record. */
 #ifndef LW_RUNTIME_PEER_H
 #define LW_RUNTIME_PEER_H
 
@@ -25,6 +27,20 @@ LW_INLINE uint64_t lw_peer_none(uint64_t ctl)
 LW_INLINE bool lw_peer_is(uint64_t peer, uint64_t tag)
 {
     return (peer & LW_PEER_TAG) == tag;
+}
+
+/* A joiner has it: it waits, or it has been woken and will take the status. */
+LW_INLINE bool lw_peer_is_taken(uint64_t peer)
+{
+    return lw_peer_is(peer, LW_PEER_JOINER) ||
+           (lw_peer_is(peer, LW_PEER_DONE) && peer != LW_PEER_DONE);
+}
+
+/* What becomes of the word at the task's end. */
+LW_INLINE uint64_t lw_peer_done(uint64_t peer)
+{
+    return lw_peer_is(peer, LW_PEER_JOINER) ? (peer & ~(uint64_t)LW_PEER_TAG) | LW_PEER_DONE
+                                            : LW_PEER_DONE;
 }
 
 /* The wait that the joiner is about to leave for. */

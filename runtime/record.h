@@ -77,8 +77,9 @@ struct lw_record {
 };
 
 /* The word `peer`: NONE, with the generation in the upper half, so that a stale joiner's CAS fails
- * | DONE: fn has ended and status is there, set by the task's last access to its record |
- * DETACHED: the record goes with the task | JOINER: slot:24 | sequence of its wait:38. */
+ * | DONE: fn has ended and status is there, set by the task's last access to its record; with a
+ * joiner's slot and sequence: that one's to take | DETACHED: the record goes with the task |
+ * JOINER: slot:24 | sequence of its wait:38. */
 enum {
     LW_PEER_NONE = 0,
     LW_PEER_DONE = 1,
@@ -197,7 +198,7 @@ LW_INLINE unsigned lw_record_runtime(const struct lw_record *record)
 LW_INLINE bool lw_record_is_done(const struct lw_record *record)
 {
     return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 &&
-           lw_load_acq(&record->peer) == LW_PEER_DONE;
+           (lw_load_acq(&record->peer) & LW_PEER_TAG) == LW_PEER_DONE;
 }
 
 /* Free records of one worker (or, under a lock, of all guests). */

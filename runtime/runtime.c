@@ -169,6 +169,7 @@ int lw_start(lw_runtime **started, const lw_options *options)
         err = lw_tick_start();
     if (err == 0) {
         lw_store_rel(&runtime->state, LW_RUNTIME_RUNNING);
+        lw_tick_wake(); /* it may sleep, since all workers of other runtimes do */
     } else if (lw_runtimes[runtime->number] == runtime) {
         dismiss(runtime);
     } else {
@@ -269,9 +270,10 @@ static int stop_here(void *arg)
         lw_nsec now = lw_sys.now();
 
         live = count_live(runtime);
+        if (live > 0 && (first || now < deadline))
+            cancel_all(runtime, first); /* and again: a spawn that was under way */
         if (live == 0 || now >= deadline)
             break;
-        cancel_all(runtime, first); /* and again: a spawn that was under way */
         lw_sys.futex_wait(&runtime->idle_word, seen,
                           now + STOP_LOOK_NS < deadline ? now + STOP_LOOK_NS : deadline);
     }

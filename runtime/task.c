@@ -281,7 +281,9 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
         lw_group_child_left(group); /* the last touch of the group */
     } else {
         lw_store_rlx(&record->status, status);
-        peer = lw_swap_acq_rel(&record->peer, LW_PEER_DONE); /* [J1] */
+        peer = lw_load_rlx(&record->peer);
+        while (!lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
+            continue;
         if (lw_peer_is(peer, LW_PEER_DETACHED))
             lw_record_give(&worker->records, record);
         else if (lw_peer_is(peer, LW_PEER_JOINER))

@@ -146,10 +146,12 @@ static void *tick_main(void *arg)
     unsigned quiet_looks = 0;
 
     (void)pthread_setname_np(pthread_self(), "lw-locksmith");
-    while (lw_load_acq(&tick.generation) == (uintptr_t)arg) {
-        uint32_t seen = lw_load_acq(&tick.word);
+    for (;;) {
+        uint32_t seen = lw_load_acq(&tick.word); /* before all that a wake may have changed */
         bool quiet, trims;
 
+        if (lw_load_acq(&tick.generation) != (uintptr_t)arg)
+            return NULL;
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(lw_sys.now() / LW_MS));
         lw_runtimes_lock();
         quiet = look_at_all();
@@ -170,7 +172,6 @@ static void *tick_main(void *arg)
             lw_sys.futex_wait(&tick.word, seen, lw_sys.now() + PERIOD_NS);
         }
     }
-    return NULL;
 }
 
 int lw_tick_start(void)

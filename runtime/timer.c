@@ -92,6 +92,8 @@ static void insert(struct lw_wheel *wheel, struct lw_cold *cold, int64_t when, i
 
     if (tick < earliest)
         tick = earliest;
+    if (tick > INT64_MAX >> LW_TICK_SHIFT) /* rounded up from the very last one */
+        tick = INT64_MAX >> LW_TICK_SHIFT;
     lw_store_rlx(&cold->timer_when, when);
     lw_store_rlx(&wheel->count, wheel->count + 1);
     if (tick << LW_TICK_SHIFT < wheel->next_due)

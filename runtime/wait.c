@@ -126,10 +126,11 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
     }
     if (lw_likely((wait & LW_PHASE_MASK) == LW_PHASE_WAITING)) {
         lw_asym_light(); /* [W3] */
-        if (lw_unlikely((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0) && cold->shields == 0 &&
-            end_own(cold, wait, LW_CANCELLED)) {
-            (void)lw_deliver_cancel(me);
-            return LW_CANCELLED;
+        if (lw_unlikely((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0) &&
+            lw_deliver_cancel(me) < 0) {
+            if (end_own(cold, wait, LW_CANCELLED))
+                return LW_CANCELLED;
+            lw_cancel_restore(me); /* the wait has ended otherwise */
         }
         if (cold->deadline != LW_FOREVER) {
             if (cold->deadline <= worker->attended_at && end_own(cold, wait, LW_TIMEOUT))

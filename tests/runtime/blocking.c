@@ -355,6 +355,39 @@ static int check_cancelled_before(void *arg)
     return 0;
 }
 
+static int call_in_cancelled_group(void *arg)
+{
+    struct gate *gate = arg;
+    uint32_t ran = 0;
+
+    (void)lw_add_acq_rel(&gate->entered, 1);
+    AWAIT(lw_load_acq(&gate->ended) != 0);
+    cr_assert_eq(lw_blocking(count_up, &ran, NULL, LW_FOREVER), -ECANCELED);
+    cr_assert_eq(ran, 0);
+    return 0;
+}
+
+static int check_cancelled_group(void *arg)
+{
+    lw_group group = LW_GROUP_INIT(0);
+    struct gate gate = {0};
+    uint32_t count = 0;
+
+    (void)arg;
+    cr_assert_eq(lw_blocking(count_up, &count, NULL, LW_FOREVER), 0); /* a helper, now idle */
+    cr_assert_eq(lw_group_spawn(&group, call_in_cancelled_group, &gate, NULL), 0);
+    AWAIT(lw_load_acq(&gate.entered) != 0);
+    lw_group_cancel(&group);
+    lw_store_rel(&gate.ended, 1);
+    cr_assert_eq(lw_group_end(&group, 0), 0);
+    return 0;
+}
+
+Test(blocking, learns_what_the_group_of_its_task_was_told)
+{
+    run_all(check_cancelled_group, NULL);
+}
+
 Test(blocking, delivers_a_cancel_from_before_and_does_not_run)
 {
     run_with(1, check_cancelled_before, NULL);

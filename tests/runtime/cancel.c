@@ -3,6 +3,8 @@
  * always runs; a grant is not taken back.  Rows R377 and R384; the others of cancel's are in
  * shield.c. */
 #include <errno.h>
+#include <pthread.h>
+#include <string.h>
 
 #include "runtime/atomic.h"
 #include "tests/support.h"
@@ -261,4 +263,77 @@ static int withdraw_from_outside(void *arg)
 Test(cancel, that_has_ended_a_wait_cannot_be_withdrawn)
 {
     run_with(1, withdraw_from_outside, NULL);
+}
+
+/* ---- withdrawing against delivering */
+
+static struct {
+    lw_task task;
+    lw_event grants;
+    long delivered;
+    uint32_t done;
+} duel;
+
+static int take_cancels(void *arg)
+{
+    (void)arg;
+    while (!lw_load_acq(&duel.done)) {
+        int err = lw_event_wait(&duel.grants, lw_in(100 * LW_US));
+
+        if (err == -ECANCELED)
+            lw_store_rel(&duel.delivered, duel.delivered + 1);
+        else
+            cr_assert(err == 0 || err == -ETIMEDOUT);
+        lw_event_clear(&duel.grants);
+    }
+    return lw_checkpoint();
+}
+
+static void *grant_now_and_then(void *arg)
+{
+    uint64_t random = 7;
+
+    (void)arg;
+    while (!lw_load_acq(&duel.done)) {
+        if (random_draw(&random) >> 61 == 0)
+            lw_event_set(&duel.grants);
+        (void)sched_yield();
+    }
+    return NULL;
+}
+
+/* What was withdrawn is not delivered, what could not be withdrawn is: one at a time, counted. */
+static int withdraw_all(void *arg)
+{
+    long delivered = 0, withdrawn = 0;
+    pthread_t granter;
+    int status;
+
+    (void)arg;
+    memset(&duel, 0, sizeof duel);
+    cr_assert_eq(lw_spawn(&duel.task, take_cancels, NULL, NULL), 0);
+    cr_assert_eq(pthread_create(&granter, NULL, grant_now_and_then, NULL), 0);
+    for (long i = 0; i < rounds(20000); i++) {
+        cr_assert_eq(lw_cancel(duel.task), 0);
+        if (lw_uncancel(duel.task) == 0) {
+            withdrawn++;
+        } else {
+            delivered++;
+            AWAIT(lw_load_acq(&duel.delivered) == delivered);
+        }
+        if (i % 8 == 0)
+            lw_yield();
+    }
+    lw_store_rel(&duel.done, 1);
+    (void)pthread_join(granter, NULL);
+    cr_assert_eq(lw_join(duel.task, &status, LW_FOREVER), 0);
+    cr_assert_eq(status, 0, "one too many");
+    cr_assert_eq(duel.delivered, delivered, "%ld of %ld not withdrawn, %ld withdrawn",
+                 duel.delivered, delivered, withdrawn);
+    return 0;
+}
+
+Test(cancel, is_either_withdrawn_or_delivered)
+{
+    run_all(withdraw_all, NULL);
 }

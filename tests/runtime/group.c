@@ -355,6 +355,30 @@ Test(group, failure_cancels_the_siblings_when_asked_to)
     run_all(fail_fast, NULL);
 }
 
+/* Whether a child is spawned before or after its sibling has failed makes no difference. */
+static int fail_early(void *arg)
+{
+    lw_group group = LW_GROUP_INIT(LW_GROUP_FAIL_FAST);
+    int err;
+
+    (void)arg;
+    reset();
+    LW_SCOPE(&group.scope, LW_FOREVER, err) {
+        cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-ENODEV, NULL), 0);
+        AWAIT(lw_group_failure(&group) != 0);
+        for (int i = 0; i < 8; i++)
+            cr_assert_eq(lw_group_spawn(&group, sleep_for_ever, NULL, NULL), 0);
+    }
+    cr_assert_eq(err, -ENODEV);
+    cr_assert_eq(ended, 9);
+    return 0;
+}
+
+Test(group, failure_cancels_also_the_siblings_to_come)
+{
+    run_all(fail_early, NULL);
+}
+
 static int statuses(void *arg)
 {
     lw_group group = LW_GROUP_INIT(0);

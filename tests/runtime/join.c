@@ -145,3 +145,135 @@ Test(join, a_long_chain_is_no_cycle)
 {
     run_all(chains, NULL);
 }
+
+/* ---- the end of the task against what else ends the wait for it */
+
+static struct {
+    lw_task task, joiner;
+    lw_event go;
+    int seen_by_join, seen_by_next;
+} duel;
+
+static int cancel_my_joiner(void *arg)
+{
+    (void)arg;
+    cr_assert_eq(lw_event_wait(&duel.go, LW_FOREVER), 0);
+    cr_assert_eq(lw_cancel(duel.joiner), 0);
+    return 7;
+}
+
+static int join_and_wait(void *arg)
+{
+    lw_event never = LW_EVENT_INIT(0);
+    int status = 0;
+
+    (void)arg;
+    duel.seen_by_join = lw_join(duel.task, &status, LW_FOREVER);
+    if (duel.seen_by_join == 0)
+        cr_assert_eq(status, 7);
+    duel.seen_by_next = lw_event_wait(&never, lw_in(LW_MS));
+    return 0;
+}
+
+static int ends_after_its_cancel(void *arg)
+{
+    (void)arg;
+    for (long i = 0; i < rounds(500); i++) {
+        duel.go = (lw_event)LW_EVENT_INIT(0);
+        cr_assert_eq(lw_spawn(&duel.task, cancel_my_joiner, NULL, NULL), 0);
+        cr_assert_eq(lw_spawn(&duel.joiner, join_and_wait, NULL, NULL), 0);
+        AWAIT(is_waiting(duel.joiner));
+        lw_event_set(&duel.go);
+        cr_assert_eq(lw_join(duel.joiner, NULL, LW_FOREVER), 0);
+        if (duel.seen_by_join == 0) { /* on one worker always */
+            cr_assert_eq(duel.seen_by_next, -ECANCELED);
+        } else {
+            cr_assert_eq(duel.seen_by_join, -ECANCELED);
+            cr_assert_eq(duel.seen_by_next, -ETIMEDOUT);
+            cr_assert_eq(lw_join(duel.task, NULL, LW_FOREVER), 0);
+        }
+    }
+    return 0;
+}
+
+Test(join, a_cancel_that_the_end_overtakes_is_due_at_the_next_wait)
+{
+    run_all(ends_after_its_cancel, NULL);
+}
+
+static int end_when_told(void *arg)
+{
+    (void)arg;
+    return lw_event_wait(&duel.go, LW_FOREVER) == 0 ? 42 : -1;
+}
+
+static int join_it(void *arg)
+{
+    int status = 0;
+
+    (void)arg;
+    cr_assert_eq(lw_join(duel.task, &status, LW_FOREVER), 0);
+    return status;
+}
+
+/* One worker: when the main task goes on, the task has ended, and its joiner has not run yet. */
+static int steal_from_joiner(void *arg)
+{
+    int status = 0;
+
+    (void)arg;
+    cr_assert_eq(lw_spawn(&duel.task, end_when_told, NULL, NULL), 0);
+    cr_assert_eq(lw_spawn(&duel.joiner, join_it, NULL, NULL), 0);
+    AWAIT(is_waiting(duel.task) && is_waiting(duel.joiner));
+    lw_event_set(&duel.go);
+    for (int i = 0; i < 100; i++) {
+        int joined = lw_join(duel.task, &status, LW_NOW), detached = lw_detach(duel.task);
+
+        cr_assert(joined == -EBUSY || joined == -ESRCH, "a rival's join: %d", joined);
+        cr_assert(detached == -EBUSY || detached == -ESRCH, "a rival's detach: %d", detached);
+        if (joined == -ESRCH)
+            break;
+        lw_yield();
+    }
+    cr_assert_eq(lw_join(duel.joiner, &status, LW_FOREVER), 0);
+    cr_assert_eq(status, 42);
+    return 0;
+}
+
+Test(join, the_status_is_for_who_waited_for_it)
+{
+    for (int i = 0; i < 20; i++) {
+        duel.go = (lw_event)LW_EVENT_INIT(0);
+        run_with(1, steal_from_joiner, NULL);
+    }
+}
+
+static int end_with_7(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static int join_what_was_never_given_out(void *arg)
+{
+    lw_task old, forged, first, second;
+
+    (void)arg;
+    cr_assert_eq(lw_spawn(&old, end_with_7, NULL, NULL), 0);
+    cr_assert_eq(lw_join(old, NULL, LW_FOREVER), 0);
+    forged.id = old.id + (UINT64_C(1) << 24); /* the slot's next life, which nobody has */
+    cr_assert_eq(lw_join(forged, NULL, LW_FOREVER), -ESRCH);
+    cr_assert_eq(lw_detach(forged), -ESRCH);
+    cr_assert_eq(lw_cancel(forged), -ESRCH);
+    cr_assert_eq(lw_spawn(&first, end_with_7, NULL, NULL), 0);
+    cr_assert_eq(lw_spawn(&second, end_with_7, NULL, NULL), 0);
+    cr_assert_neq(first.id, second.id);
+    cr_assert_eq(lw_join(first, NULL, LW_FOREVER), 0);
+    cr_assert_eq(lw_join(second, NULL, LW_FOREVER), 0);
+    return 0;
+}
+
+Test(join, a_handle_from_nowhere_names_nobody)
+{
+    run_with(1, join_what_was_never_given_out, NULL);
+}

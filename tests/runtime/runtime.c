@@ -249,6 +249,25 @@ Test(runtime, stop_says_who_is_left_and_may_be_repeated)
     cr_assert_eq(status, -ECANCELED);
 }
 
+Test(runtime, stop_that_waits_for_nobody_cancels_all_the_same)
+{
+    lw_options options = {.workers = 1};
+    lw_task_options here = {0};
+    lw_runtime *runtime;
+    char text[4096];
+    lw_task task;
+    int status;
+
+    cr_assert_eq(lw_start(&runtime, &options), 0);
+    here.runtime = runtime;
+    cr_assert_eq(lw_spawn(&task, sleep_for_ever, NULL, &here), 0);
+    AWAIT(is_waiting(task));
+    (void)stop_and_read(runtime, LW_NOW, text, sizeof text);
+    cr_assert_eq(lw_join(task, &status, LW_FOREVER), 0);
+    cr_assert_eq(status, -ECANCELED);
+    cr_assert_eq(lw_stop(runtime, LW_FOREVER), 0);
+}
+
 /* A cancel that was delivered before the stop does not stand for the stop's. */
 static int cancelled_twice(void *arg)
 {
