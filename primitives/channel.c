@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "primitives/lock.h"
+#include "runtime/fork.h"
 
 enum { GUARD = 1, RECEIVERS = 2, SENDERS = 4, CLOSED = 8 };
 
@@ -295,8 +296,11 @@ uint32_t lw_channel_broadcast(lw_channel *channel, const void *item)
 {
     struct lw_wake_batch receivers = {0};
     uint32_t bytes = channel->_item_bytes, count;
-    uint64_t word = take_guard(channel);
+    uint64_t word;
 
+    if (lw_forked())
+        return 0;
+    word = take_guard(channel);
     claim_all(&channel->wait._queue, &receivers);
     drop_guard(channel, word & ~(uint64_t)RECEIVERS);
     for (struct lw_record *record = receivers.first; record != NULL; record = record->next)
@@ -309,8 +313,11 @@ uint32_t lw_channel_broadcast(lw_channel *channel, const void *item)
 void lw_channel_close(lw_channel *channel)
 {
     struct lw_wake_batch all = {0};
-    uint64_t word = take_guard(channel);
+    uint64_t word;
 
+    if (lw_forked())
+        return;
+    word = take_guard(channel);
     claim_all(&channel->wait._queue, &all);
     claim_all(&channel->_senders, &all);
     drop_guard(channel, (word & ~(uint64_t)(RECEIVERS | SENDERS)) | CLOSED);

@@ -17,6 +17,8 @@
 #include <errno.h>
 
 #include "primitives/lock.h"
+#include "runtime/fork.h"
+#include "runtime/worker.h"
 
 enum { GUARD = 1, QUEUED = 2 };
 
@@ -74,7 +76,7 @@ static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, con
     struct lw_cold *cold;
     enum lw_outcome outcome;
     uint32_t depth;
-    int err, refused;
+    int err, refused, retaken;
 
     if (me == NULL || !lw_owned(lock))
         return -EPERM;
@@ -93,9 +95,13 @@ static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, con
         lw_queue_remove(&condition->wait._queue, &cold->node);
         drop_guard(condition);
     }
-    err = take_again(lock, cold, depth, site);
-    if (err == 0)
-        err = refused < 0 ? refused : lw_wait_error(me, outcome);
+    /* Notified is notified, though the lock could not be let go of all the same. */
+    err = refused < 0 && outcome != LW_GRANTED ? refused : lw_wait_error(me, outcome);
+    retaken = take_again(lock, cold, depth, site);
+    if (retaken < 0)
+        err = retaken;
+    if (outcome == LW_CANCELLED && err != -ECANCELED)
+        lw_cancel_restore(me); /* it is not what we say: due at the next wait */
     return err;
 }
 
@@ -125,7 +131,8 @@ uint32_t lw_condition_notify(lw_condition *condition, uint32_t count)
     struct lw_record *record;
     uint32_t found;
 
-    if (count == 0 || !(lw_load_rlx(&condition->wait._word._value) & (GUARD | QUEUED))) /* [C1] */
+    if (count == 0 || lw_forked() ||
+        !(lw_load_rlx(&condition->wait._word._value) & (GUARD | QUEUED))) /* [C1] */
         return 0;
     take_guard(condition);
     while (woken.count < count && (record = lw_queue_claim(&condition->wait._queue)) != NULL)

@@ -25,6 +25,7 @@
 #include <errno.h>
 
 #include "primitives/lock.h"
+#include "runtime/fork.h"
 
 enum { GUARD = 1, QUEUED = 2, SET = 4, VALUED = 8 };
 
@@ -129,8 +130,11 @@ static void collect(lw_event *event, uint64_t word, void *value, struct lw_wake_
 void lw_event_put(lw_event *event, void *value)
 {
     struct lw_wake_batch woken = {0};
-    uint64_t word = take_guard(event);
+    uint64_t word;
 
+    if (lw_forked())
+        return;
+    word = take_guard(event);
     event->_value = value;
     if (word & QUEUED) {
         collect(event, word, value, &woken);
@@ -148,8 +152,11 @@ void lw_event_set(lw_event *event)
 
 void lw_event_clear(lw_event *event)
 {
-    uint64_t word = take_guard(event);
+    uint64_t word;
 
+    if (lw_forked())
+        return;
+    word = take_guard(event);
     event->_value = NULL;
     drop_guard(event, word & ~(uint64_t)SET);
 }
@@ -162,9 +169,13 @@ bool lw_event_is_set(const lw_event *event)
 int lw_event_get(const lw_event *event, void **value)
 {
     lw_event *guarded = (lw_event *)event; /* value and bit are read as one; nothing is changed */
-    uint64_t word = take_guard(guarded);
-    void *found = event->_value;
+    uint64_t word;
+    void *found;
 
+    if (lw_forked())
+        return -ECHILD;
+    word = take_guard(guarded);
+    found = event->_value;
     drop_guard(guarded, word);
     if (!(word & SET))
         return -ENODATA;

@@ -2,7 +2,10 @@
 /* The rare parts of the list of holds: the fourth and later ones, and releases out of order.  See
  * hold.h.
  *
- *     cold->holds_more -> chunk -> chunk        15 entries each
+ *     cold->holds_more -> chunk <-> chunk        15 entries each
+ *
+ * A task may hold very many: taking one more, and releasing the newest, is O(1), releasing another
+ * one walks to it from the newest.
  *
  * Chunks come from a depot and go back to it when the task is down to the holds in its record.
  * They are cut out of slabs that are never unmapped: a detector that follows a stale pointer reads
@@ -19,7 +22,7 @@ enum { CHUNK_HOLDS = 15, SLAB_CHUNKS = 64, DEPOT_GUARD = 1, LOST_MAX = UINT16_MA
 
 struct chunk {
     struct chunk *more;
-    uint64_t spare;
+    struct chunk *before; /* of the first: the one that has the newest hold */
     struct lw_hold held[CHUNK_HOLDS];
 };
 
@@ -81,43 +84,81 @@ static void chunks_give(struct lw_cold *cold)
     depot_give(first, last);
 }
 
-/* The chunk with that number, made if it is the next one; NULL: no memory. */
-static struct chunk *chunk_at(struct lw_cold *cold, uint32_t number)
+/* ---- places */
+
+struct lw_hold *lw_hold_in(struct lw_cold *cold, struct lw_hold_place place)
 {
-    struct chunk *chunk = lw_load_rlx(&cold->holds_more);
+    struct chunk *chunk = place.chunk;
 
-    if (chunk == NULL) {
-        chunk = depot_take();
-        lw_store_rlx(&cold->holds_more, chunk);
-    }
-    while (chunk != NULL && number-- > 0) {
-        struct chunk *more = lw_load_rlx(&chunk->more);
-
-        if (more == NULL) {
-            more = depot_take();
-            lw_store_rlx(&chunk->more, more);
-        }
-        chunk = more;
-    }
-    return chunk;
+    return chunk == NULL ? &cold->held[place.index] : &chunk->held[place.index];
 }
 
-struct lw_hold *lw_hold_at(struct lw_cold *cold, uint32_t index)
+struct lw_hold_place lw_hold_newest(struct lw_cold *cold)
 {
-    struct chunk *chunk;
+    uint32_t last = lw_load_rlx(&cold->nheld) - 1;
+    struct chunk *first = lw_load_rlx(&cold->holds_more);
 
-    lw_debug_check(index < lw_load_rlx(&cold->nheld));
-    if (index < LW_HOLDS_INLINE)
-        return &cold->held[index];
-    index -= LW_HOLDS_INLINE;
-    chunk = chunk_at(cold, index / CHUNK_HOLDS);
-    return &chunk->held[index % CHUNK_HOLDS];
+    if (last < LW_HOLDS_INLINE)
+        return (struct lw_hold_place){NULL, last};
+    return (struct lw_hold_place){first->before, (last - LW_HOLDS_INLINE) % CHUNK_HOLDS};
+}
+
+struct lw_hold_place lw_hold_older(struct lw_cold *cold, struct lw_hold_place place)
+{
+    struct chunk *chunk = place.chunk;
+
+    if (place.index > 0 || chunk == NULL)
+        return (struct lw_hold_place){chunk, place.index - 1};
+    if (chunk == lw_load_rlx(&cold->holds_more))
+        return (struct lw_hold_place){NULL, LW_HOLDS_INLINE - 1};
+    return (struct lw_hold_place){chunk->before, CHUNK_HOLDS - 1};
+}
+
+static struct lw_hold_place newer(struct lw_cold *cold, struct lw_hold_place place)
+{
+    struct chunk *chunk = place.chunk;
+
+    if (place.index + 1 < (chunk == NULL ? (uint32_t)LW_HOLDS_INLINE : (uint32_t)CHUNK_HOLDS))
+        return (struct lw_hold_place){chunk, place.index + 1};
+    return (struct lw_hold_place){lw_load_rlx(chunk == NULL ? (struct chunk **)&cold->holds_more
+                                                            : &chunk->more),
+                                  0};
+}
+
+/* ---- one more, one less */
+
+/* The chunk for the index-th entry beyond the record, which is the next one; NULL: no memory. */
+static struct chunk *chunk_for(struct lw_cold *cold, uint32_t index)
+{
+    struct chunk *first = lw_load_rlx(&cold->holds_more), *chunk, *next;
+
+    if (first == NULL) {
+        first = depot_take();
+        if (first != NULL)
+            first->before = first;
+        lw_store_rlx(&cold->holds_more, first);
+        return first;
+    }
+    if (index == 0)
+        return first->before = first;
+    chunk = first->before;
+    if (index % CHUNK_HOLDS != 0)
+        return chunk;
+    next = lw_load_rlx(&chunk->more); /* left over from when there were more */
+    if (next == NULL) {
+        next = depot_take();
+        if (next == NULL)
+            return NULL;
+        lw_store_rlx(&chunk->more, next);
+    }
+    next->before = chunk;
+    return first->before = next;
 }
 
 int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
 {
     uint32_t count = lw_load_rlx(&cold->nheld), index = count - LW_HOLDS_INLINE;
-    struct chunk *chunk = chunk_at(cold, index / CHUNK_HOLDS);
+    struct chunk *chunk = chunk_for(cold, index);
 
     if (chunk == NULL) {
         uint16_t lost = lw_load_rlx(&cold->holds_lost);
@@ -131,13 +172,26 @@ int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *sit
     return 0;
 }
 
-static void shift_down(struct lw_cold *cold, uint32_t index, uint32_t count)
+/* The entry at `place` goes, the `after` newer ones move up. */
+static void take_out(struct lw_cold *cold, struct lw_hold_place place, uint32_t after)
 {
-    for (; index + 1 < count; index++) {
-        struct lw_hold *to = lw_hold_at(cold, index), *from = lw_hold_at(cold, index + 1);
+    uint32_t count = lw_load_rlx(&cold->nheld) - 1;
 
-        lw_store_rlx(&to->lock, lw_load_rlx(&from->lock));
-        lw_store_rlx(&to->site, lw_load_rlx(&from->site));
+    for (; after > 0; after--) {
+        struct lw_hold_place from = newer(cold, place);
+        struct lw_hold *here = lw_hold_in(cold, place), *there = lw_hold_in(cold, from);
+
+        lw_store_rlx(&here->lock, lw_load_rlx(&there->lock));
+        lw_store_rlx(&here->site, lw_load_rlx(&there->site));
+        place = from;
+    }
+    lw_store_rlx(&cold->nheld, count);
+    if (count <= LW_HOLDS_INLINE) {
+        chunks_give(cold);
+    } else if ((count - LW_HOLDS_INLINE) % CHUNK_HOLDS == 0) { /* the newest chunk is empty now */
+        struct chunk *first = lw_load_rlx(&cold->holds_more);
+
+        first->before = first->before->before;
     }
 }
 
@@ -145,15 +199,14 @@ bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock)
 {
     uint32_t count = lw_load_rlx(&cold->nheld);
     uint16_t lost = lw_load_rlx(&cold->holds_lost);
+    struct lw_hold_place place = {0};
 
-    for (uint32_t index = count; index-- > 0;) {
-        if (lw_hold_lock(lw_hold_at(cold, index)) != lock)
-            continue;
-        shift_down(cold, index, count);
-        lw_store_rlx(&cold->nheld, count - 1);
-        if (count - 1 <= LW_HOLDS_INLINE)
-            chunks_give(cold);
-        return true;
+    for (uint32_t after = 0; after < count; after++) {
+        place = after == 0 ? lw_hold_newest(cold) : lw_hold_older(cold, place);
+        if (lw_hold_lock(lw_hold_in(cold, place)) == lock) {
+            take_out(cold, place, after);
+            return true;
+        }
     }
     if (lost == 0)
         return false;

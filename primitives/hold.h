@@ -78,7 +78,13 @@ LW_INLINE bool lw_hold_pop(struct lw_cold *cold, const lw_lock *lock)
 /* Drop the hold wherever it is; false: there is none, and none was lost. */
 bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock);
 
-/* The index-th oldest hold, index < nheld. */
-struct lw_hold *lw_hold_at(struct lw_cold *cold, uint32_t index);
+/* A walk over the holds, newest first: nheld steps, no more. */
+struct lw_hold_place {
+    void *chunk; /* NULL: in the record */
+    uint32_t index;
+};
+struct lw_hold_place lw_hold_newest(struct lw_cold *cold); /* nheld > 0 */
+struct lw_hold_place lw_hold_older(struct lw_cold *cold, struct lw_hold_place place);
+struct lw_hold *lw_hold_in(struct lw_cold *cold, struct lw_hold_place place);
 
 #endif

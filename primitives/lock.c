@@ -10,7 +10,8 @@
  *     LW_DATA_ROBUST         makes the lock free and INCONSISTENT: acquires give -EOWNERDEAD
  *     else                   makes it DEAD: acquires give -ENOTRECOVERABLE
  *
- * Only holds that were lost for want of memory (hold.h) escape this. */
+ * A hold that was lost for want of memory (hold.h) escapes this: the next one who comes to take
+ * that lock finds that its owner has ended, and marks it DEAD (mutex.c). */
 #include "primitives/lock.h"
 
 #include <errno.h>
@@ -95,7 +96,7 @@ static void abandon_all(struct lw_record *me)
     uint32_t count;
 
     while ((count = lw_load_rlx(&cold->nheld)) != 0) {
-        lw_lock *lock = lw_hold_lock(lw_hold_at(cold, count - 1));
+        lw_lock *lock = lw_hold_lock(lw_hold_in(cold, lw_hold_newest(cold)));
 
         abandon(me, lock);
         if (lw_load_rlx(&cold->nheld) == count)

@@ -74,12 +74,13 @@ static void drop(lw_lock *lock, uint64_t word)
  * hint is right whenever the owner it names is blocked. */
 static void hint_own_locks(struct lw_cold *cold)
 {
-    uint32_t count = lw_load_rlx(&cold->nheld);
+    struct lw_hold_place place = lw_hold_newest(cold);
 
-    for (uint32_t i = 0; i < count; i++) {
-        lw_lock *own = lw_hold_lock(lw_hold_at(cold, i));
+    for (uint32_t left = lw_load_rlx(&cold->nheld); left > 0; left--) {
+        lw_lock *own = lw_hold_lock(lw_hold_in(cold, place));
         uint64_t word = lw_load_rlx(&own->_word._value);
 
+        place = lw_hold_older(cold, place);
         if (!(word & QUEUED))
             continue;
         word = lw_guard_take(&own->_word._value, GUARD); /* [L2] */
@@ -100,6 +101,17 @@ static bool barge(lw_lock *lock, uint64_t mine)
     return false;
 }
 
+/* The owner's life is over.  It marks what it holds (lock.c), but of a hold that was lost for want
+ * of memory it does not know.  Under the guard, so that the owner cannot be just letting go. */
+static bool is_orphaned(uint64_t owner)
+{
+    uint64_t id = owner >> LW_LOCK_OWNER_SHIFT;
+    const struct lw_record *record = lw_record_of(id);
+    uint64_t ctl = lw_load_acq(&record->ctl);
+
+    return LW_CTL_GENERATION(ctl) != lw_id_generation(id) || (ctl & LW_LIVE) == 0;
+}
+
 /* Take it, or fail, or queue for it: one guard section. */
 static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t mine)
 {
@@ -114,6 +126,9 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
         err = -ENOTRECOVERABLE;
     } else if (lw_unlikely(word & INCONSISTENT)) {
         err = -EOWNERDEAD;
+    } else if (lw_unlikely(owner != 0 && is_orphaned(owner))) {
+        word |= DEAD;
+        err = -ENOTRECOVERABLE;
     } else if (owner == 0) {
         lw_lock_hint(lock, mine >> LW_LOCK_OWNER_SHIFT);
         word |= mine;

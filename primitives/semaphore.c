@@ -16,6 +16,8 @@
 
 #include <errno.h>
 
+#include "runtime/fork.h"
+
 #define GUARD LW_LOCK_GUARD
 #define QUEUED LW_LOCK_QUEUED
 
@@ -145,6 +147,8 @@ int lw_semaphore_release(lw_semaphore *semaphore, uint32_t permits)
 
     if (lw_unlikely(permits == 0 || lock->kind == NULL))
         return -EINVAL;
+    if (lw_forked())
+        return -ECHILD;
     (void)take_guard(lock);
     free = lw_load_rlx(&lock->_number);
     if (lw_unlikely(free > UINT32_MAX - permits)) {

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 
+#include "runtime/fork.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
@@ -100,6 +101,8 @@ int lw_cancel(lw_task task)
     struct lw_record *record = lw_record_of(task.id);
     uint32_t generation = lw_id_generation(task.id);
 
+    if (lw_forked())
+        return -ECHILD;
     if (record == NULL || is_over(lw_load_acq(&record->ctl), generation))
         return -ESRCH;
     if (lw_record_is_guest(record))
@@ -118,6 +121,8 @@ int lw_uncancel(lw_task task)
     struct lw_record *record = lw_record_of(task.id);
     uint64_t ctl;
 
+    if (lw_forked())
+        return -ECHILD;
     if (record == NULL)
         return -ESRCH;
     ctl = lw_load_acq(&record->ctl);

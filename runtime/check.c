@@ -8,6 +8,7 @@
 
 #include "runtime/arch/cpu.h"
 #include "runtime/atomic.h"
+#include "runtime/fork.h"
 #include "runtime/os/os.h"
 
 void lw_panic(const char *text, const char *file, int line)
@@ -37,6 +38,10 @@ void lw_asym_heavy(void)
 void lw_spin(unsigned *round)
 {
     lw_pause();
-    if (++*round % 1024 == 0)
+    if (++*round % 1024 == 0) {
+        if (lw_forked())
+            lw_panic("called in the child of a fork: its guard is held by a thread of the parent",
+                     __FILE__, __LINE__);
         lw_sys.yield();
+    }
 }

@@ -3,9 +3,10 @@
  *
  * The one thread of the child loses its struct lw_thread, so that each fast path finds none and
  * goes the slow way of a plain thread's first use; that way asks lw_forked() and says -ECHILD.
- * What needs no other thread and no record still works, as does exec: descriptors are
- * close-on-exec. Nothing else is repaired in the child: guards may be held by threads that it does
- * not have.
+ * What wakes, cancels or trims asks first: it says -ECHILD, or does nothing where it has no error
+ * to say.  exec works: descriptors are close-on-exec.  Nothing else is repaired in the child:
+ * guards may be held by threads that it does not have, and who meets such a guard all the same is
+ * told so (lw_spin), rather than left to spin.
  *
  * While the library has no threads of its own (a daemon that forks before lw_run(), or after it),
  * nothing is lost by a fork, and the child may do what its parent might have done.
@@ -25,12 +26,7 @@
 enum { UNWATCHED, WATCHING, WATCHED };
 
 static uint32_t watch;
-static bool forked; /* written while the process has one thread */
-
-bool lw_forked(void)
-{
-    return lw_unlikely(forked);
-}
+bool lw_is_forked;
 
 static bool has_threads(void)
 {
@@ -42,8 +38,8 @@ static bool has_threads(void)
 
 static void in_child(void)
 {
-    if (forked || has_threads()) {
-        forked = true;
+    if (lw_is_forked || has_threads()) {
+        lw_is_forked = true;
         lw_thread_tls = NULL;
     } else if (lw_thread_tls != NULL) {
         lw_thread_tls->tid = (int)syscall(SYS_gettid);

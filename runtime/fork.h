@@ -7,8 +7,16 @@
 
 #include <stdbool.h>
 
-/* The calling process was forked from one in which the library had threads of its own. */
-bool lw_forked(void);
+#include "runtime/atomic.h"
+
+/* The calling process was forked from one in which the library had threads of its own.  Asked first
+ * by all that takes a guard: a thread that the child does not have may have been holding it. */
+extern bool lw_is_forked; /* written while the process has one thread */
+
+LW_INLINE bool lw_forked(void)
+{
+    return lw_unlikely(lw_is_forked);
+}
 
 /* Watch for forks from now on.  0 or -ENOMEM.  Idempotent, any thread; called by whatever first
  * gives a thread its struct lw_thread. */

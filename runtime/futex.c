@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include "runtime/fork.h"
 #include "runtime/wait.h"
 
 enum { QUEUES = 256, GUARD = 1 };
@@ -85,6 +86,8 @@ unsigned lw_futex_wake(const void *word, uint32_t count)
     struct lw_wake_batch batch = {0};
     unsigned woken;
 
+    if (lw_forked())
+        return 0;
     (void)lw_guard_take(&queue->guard, GUARD); /* [F1] */
     take_waiters(queue, word, count, &batch);
     lw_guard_drop(&queue->guard, GUARD);

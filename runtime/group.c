@@ -26,6 +26,7 @@
 
 #include <errno.h>
 
+#include "runtime/fork.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
@@ -78,8 +79,11 @@ void lw_group_enroll(struct lw_record *child)
 void lw_group_cancel(lw_group *group)
 {
     struct lw_wake_batch batch = {0};
-    uint64_t word = lw_guard_take(word_of(group), GUARD), next;
+    uint64_t word, next;
 
+    if (lw_forked())
+        return;
+    word = lw_guard_take(word_of(group), GUARD);
     do
         next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1)
                                                                  << EPOCH_SHIFT;

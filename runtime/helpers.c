@@ -196,7 +196,7 @@ static struct lw_record *run_job(struct lw_helpers *set, struct lw_job *job)
         return NULL;
     }
     set->working--;
-    lw_store_rlx(&job->state, LW_JOB_ENDED); /* a waiter that was granted may look without the guard */
+    lw_store_rlx(&job->state, LW_JOB_ENDED); /* who was granted may look without the guard */
     waiter = job->waiter;
     if (waiter != NULL && !lw_wake_claim(waiter))
         waiter = NULL; /* ended otherwise: it comes here by itself */

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 
+#include "runtime/fork.h"
 #include "runtime/peer.h"
 #include "runtime/worker.h"
 
@@ -186,7 +187,7 @@ int lw_detach(lw_task task)
 {
     struct lw_record *record;
     uint64_t ctl, peer;
-    int err = look_up(task, &record, &ctl, &peer);
+    int err = lw_forked() ? -ECHILD : look_up(task, &record, &ctl, &peer);
 
     if (err < 0)
         return err;

@@ -340,6 +340,8 @@ void lw_trim(void)
 {
     struct lw_thread *thread = lw_thread_self();
 
+    if (lw_forked())
+        return;
     if (thread != NULL && thread->worker != NULL) {
         lw_record_drain(&thread->worker->records);
         lw_stack_drain(&thread->worker->stacks);

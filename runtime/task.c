@@ -261,10 +261,11 @@ LW_INLINE void leave_cold(struct lw_record *record)
 {
     struct lw_cold *cold = lw_record_cold(record);
 
-    if (cold->nheld != 0 && lw_holds_abandon != NULL)
+    if ((cold->nheld | cold->holds_lost) != 0 && lw_holds_abandon != NULL)
         lw_holds_abandon(record);
     lw_timer_unlink(cold);
-    lw_store_rlx(&cold->shields, 0);
+    if (cold->shields != 0) /* else a task that never waited would touch one line more */
+        lw_store_rlx(&cold->shields, 0);
 }
 
 void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status)

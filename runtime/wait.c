@@ -77,10 +77,13 @@ LW_INLINE uint32_t *low_half(struct lw_cold *cold)
 static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
 {
     uint32_t *word = low_half(cold);
-    lw_nsec deadline = cold->deadline;
+    lw_nsec deadline = cold->deadline, now = lw_sys.now();
     int saved = lw_errno_get(lw_errno_offset);
     uint64_t armed = lw_load_rlx(&cold->wait);
 
+    /* Nobody may have kept the coarse clock: all workers may sleep. */
+    lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
+    lw_store_rlx(&cold->since, (uint32_t)(now / LW_MS));
     if ((armed & LW_PHASE_MASK) == LW_PHASE_ARMED)
         (void)lw_cas_sc(&cold->wait, &armed,
                         (armed & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING); /* [W1] */

@@ -11,6 +11,7 @@ struct shared {
     lw_condition condition;
     long stock, taken, woken, notified;
     int order[16], count;
+    lw_task waiter;
 };
 
 /* One notify after the other is one wake each: conservation, under cancels and short deadlines. */
@@ -311,6 +312,42 @@ static int end_owner(void *arg)
 Test(condition, a_lock_whose_owner_ended_is_not_taken_again)
 {
     run_all(end_owner, NULL);
+}
+
+/* The wait was cancelled, and has something else to say: the cancel is due at the next wait. */
+static int cancel_and_end(void *arg)
+{
+    struct shared *shared = arg;
+
+    cr_assert_eq(lw_mutex_acquire(&shared->mutex, LW_FOREVER), 0);
+    cr_assert_eq(lw_cancel(shared->waiter), 0);
+    return 0;
+}
+
+static int wait_then_look(void *arg)
+{
+    int err = wait_for_dead(arg);
+
+    cr_assert_eq(lw_sleep(LW_FOREVER), -ECANCELED);
+    return err;
+}
+
+static int cancelled_and_dead(void *arg)
+{
+    struct shared shared = {0};
+    lw_task owner;
+
+    (void)arg;
+    shared.waiter = start_waiter(wait_then_look, &shared);
+    cr_assert_eq(lw_spawn(&owner, cancel_and_end, &shared, NULL), 0);
+    cr_assert_eq(join_status(shared.waiter), -ENOTRECOVERABLE);
+    cr_assert_eq(join_status(owner), 0);
+    return 0;
+}
+
+Test(condition, a_cancel_that_is_not_reported_is_not_lost)
+{
+    run_all(cancelled_and_dead, NULL);
 }
 
 /* ---- other kinds: all of the depth, and a release that is refused */

@@ -164,6 +164,10 @@ static void check_tasks(void)
     CHILD_CHECK(lw_thread_attach() == -ECHILD);
     CHILD_CHECK(lw_self().id == 0);
     CHILD_CHECK(lw_checkpoint() == 0);
+    CHILD_CHECK(lw_cancel(its_parent) == -ECHILD);
+    CHILD_CHECK(lw_uncancel(its_parent) == -ECHILD);
+    CHILD_CHECK(lw_detach(its_parent) == -ECHILD);
+    lw_group_cancel(&group);
     CHILD_CHECK(lw_cancel_requests() == 0);
     CHILD_CHECK(lw_shield_enter() < 0);
     CHILD_CHECK(lw_data() == NULL);
@@ -197,10 +201,9 @@ static void check_primitives(void)
 
     lw_channel_init(&channel, "c", items, sizeof *items, 2);
     CHILD_CHECK(lw_event_wait(&event, LW_FOREVER) == -ECHILD);
-    lw_event_set(&event);
-    CHILD_CHECK(lw_event_is_set(&event));
-    err = lw_event_wait(&event, LW_FOREVER);
-    CHILD_CHECK(err == 0 || err == -ECHILD);
+    lw_event_set(&event); /* does nothing */
+    CHILD_CHECK(!lw_event_is_set(&event));
+    CHILD_CHECK(lw_semaphore_release(&semaphore, 1) == -ECHILD);
     err = lw_mutex_acquire(&mutex, LW_FOREVER); /* it has no task to be owned by */
     CHILD_CHECK(err == -ECHILD);
     CHILD_CHECK(!lw_mutex_locked(&mutex));
@@ -253,6 +256,82 @@ static int check_children(void *arg)
         assert_exited(child, 44);
     }
     return 0;
+}
+
+/* What a worker was just using when the fork came: its guards are held for ever in the child. */
+static struct {
+    lw_event event;
+    lw_semaphore semaphore;
+    lw_channel channel;
+    lw_group group;
+    uint32_t word, done;
+    int items[2];
+} busy;
+
+static int use_all(void *arg)
+{
+    int item = 0, err = 0; /* whichever */
+
+    (void)arg;
+    while (!lw_load_acq(&busy.done)) {
+        lw_event_set(&busy.event);
+        lw_event_clear(&busy.event);
+        (void)lw_futex_wake(&busy.word, 1);
+        (void)lw_semaphore_release(&busy.semaphore, 1);
+        err |= lw_semaphore_acquire(&busy.semaphore, 1, LW_NOW);
+        err |= lw_channel_send(&busy.channel, &item, LW_NOW);
+        err |= lw_channel_receive(&busy.channel, &item, LW_NOW);
+        (void)lw_channel_broadcast(&busy.channel, &item);
+        lw_group_cancel(&busy.group);
+        lw_trim();
+    }
+    return err <= 0 ? 0 : err;
+}
+
+static void use_all_in_child(void)
+{
+    int item = 0;
+    void *value;
+
+    lw_event_set(&busy.event);
+    lw_event_clear(&busy.event);
+    CHILD_CHECK(lw_event_get(&busy.event, &value) == -ECHILD);
+    CHILD_CHECK(lw_futex_wake(&busy.word, 1) == 0);
+    CHILD_CHECK(lw_semaphore_release(&busy.semaphore, 1) == -ECHILD);
+    CHILD_CHECK(lw_semaphore_acquire(&busy.semaphore, 1, LW_NOW) == -ECHILD);
+    CHILD_CHECK(lw_channel_send(&busy.channel, &item, LW_NOW) == -ECHILD);
+    CHILD_CHECK(lw_channel_receive(&busy.channel, &item, LW_NOW) == -ECHILD);
+    CHILD_CHECK(lw_channel_broadcast(&busy.channel, &item) == 0);
+    lw_channel_close(&busy.channel);
+    lw_group_cancel(&busy.group);
+    lw_trim();
+}
+
+static int fork_amid(void *arg)
+{
+    lw_task user;
+
+    (void)arg;
+    memset(&busy, 0, sizeof busy);
+    busy.semaphore = (lw_semaphore)LW_SEMAPHORE_INIT("busy", 1);
+    lw_channel_init(&busy.channel, "busy", busy.items, sizeof *busy.items, 2);
+    cr_assert_eq(lw_spawn(&user, use_all, NULL, NULL), 0);
+    for (long i = 0; i < rounds(100); i++) {
+        pid_t child = fork_child();
+
+        if (child == 0) {
+            use_all_in_child();
+            _exit(44);
+        }
+        assert_exited(child, 44);
+    }
+    lw_store_rel(&busy.done, 1);
+    return lw_join(user, NULL, LW_FOREVER);
+}
+
+Test(fork, no_call_in_the_child_hangs_on_what_others_were_using)
+{
+    run_with(2, fork_amid, NULL);
 }
 
 Test(fork, each_call_in_the_child_of_a_task_fails_and_none_hangs)
