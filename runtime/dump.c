@@ -43,7 +43,13 @@ static void describe_state(char *text, size_t size, const struct lw_record *reco
 
     if (phase < LW_PHASE_ARMED || phase > LW_PHASE_CLAIMED) {
         bool ran = (lw_load_rlx(&record->place) & LW_PLACE_STACK) != 0;
+        uint32_t busy = lw_busy_ms(lw_load_rlx(&cold->id), (uint32_t)(lw_sys.now() / LW_MS));
 
+        if (ran && busy != 0) {
+            (void)snprintf(text, size, "has run for %u.%03u s without a pause", busy / 1000,
+                           busy % 1000);
+            return;
+        }
         (void)snprintf(text, size, lw_record_is_guest(record) ? "a plain thread, not waiting"
                                    : lw_record_is_done(record) ? "ended, not joined"
                                    : !ran                     ? "not started"

@@ -50,6 +50,7 @@ struct chunk {
 static struct {
     uint64_t guard;
     struct lw_record *batches; /* heads of chains; head: arg = the next batch, site = its length */
+    uint32_t idle;             /* records in batches */
     uint32_t chunk;              /* where new slots are carved from ... */
     uint32_t carved;             /* ... and how many of it were */
     uint32_t chunks_used;        /* chunks ever committed */
@@ -150,6 +151,7 @@ static struct lw_record *take_batch(uint32_t *count, bool *trimming)
     if (chain != NULL) {
         depot.batches = chain->arg;
         *count = (uint32_t)chain->site;
+        lw_store_rlx(&depot.idle, depot.idle - *count);
     } else {
         chain = carve();
         *count = LW_RECORD_BATCH;
@@ -183,6 +185,7 @@ static void put_batch(struct lw_record *chain, uint32_t count)
     lw_guard_take(&depot.guard, 1);
     chain->arg = depot.batches;
     depot.batches = chain;
+    lw_store_rlx(&depot.idle, depot.idle + count);
     lw_guard_drop(&depot.guard, 1);
 }
 
@@ -274,6 +277,11 @@ static void keep_others(struct lw_record *batches)
     lw_record_drain(&kept);
 }
 
+size_t lw_records_idle(void)
+{
+    return lw_load_rlx(&depot.idle);
+}
+
 size_t lw_record_trim(void)
 {
     struct lw_record *batches;
@@ -285,6 +293,7 @@ size_t lw_record_trim(void)
     lw_guard_take(&depot.guard, 1);
     batches = depot.batches;
     depot.batches = NULL;
+    lw_store_rlx(&depot.idle, 0);
     lw_guard_drop(&depot.guard, 1);
     count_idle(batches);
     keep_others(batches);

@@ -261,6 +261,9 @@ LW_INLINE void lw_record_give(struct lw_record_cache *cache, struct lw_record *r
 void lw_record_drain(struct lw_record_cache *cache);
 size_t lw_record_trim(void);
 
+/* Records that lie free in the depot: what a trim may be worth. */
+size_t lw_records_idle(void);
+
 LW_INLINE uint32_t lw_records_used(void)
 {
     return lw_load_acq(&lw_slots_used); /* [R2] */

@@ -79,6 +79,8 @@ static bool pull_injected(struct lw_worker *worker)
     unsigned room = LW_RING_SIZE - (unsigned)lw_ring_size(&worker->ready);
     unsigned count, max = room < INJECT_BATCH ? room : INJECT_BATCH;
 
+    if (lw_unlikely(worker->retiring))
+        return false;
     if (lw_inject_is_empty(&worker->runtime->inject)) {
         worker->overflowed = false;
         return false;
@@ -91,8 +93,9 @@ static bool pull_injected(struct lw_worker *worker)
     count = lw_inject_take(&worker->runtime->inject, taken, max);
     for (unsigned i = 0; i < count; i++)
         lw_push_ready(worker, taken[i]);
-    if (count == max)
-        lw_maybe_wake_a_worker(worker->runtime); /* there may be more */
+    /* There may be more; and one who looked while these were in our hands has seen nothing. */
+    if (count > 1)
+        lw_maybe_wake_a_worker(worker->runtime);
     return count > 0;
 }
 
@@ -140,10 +143,39 @@ LW_INLINE struct lw_record *take_next(struct lw_worker *worker)
     return record;
 }
 
-/* Each 16th dispatch: look outside. */
+void lw_give_away(struct lw_worker *worker)
+{
+    struct lw_record *record = lw_swap_acq_rel(&worker->next, NULL), *youngest = NULL,
+                     *oldest = NULL;
+
+    if (record == NULL)
+        record = lw_ring_pop(&worker->ready);
+    for (; record != NULL || (record = oldest_fresh(worker)) != NULL;
+         record = lw_ring_pop(&worker->ready)) {
+        record->next = youngest;
+        youngest = record;
+        if (oldest == NULL)
+            oldest = record;
+    }
+    if (youngest != NULL)
+        lw_make_injected(worker->runtime, youngest, oldest);
+}
+
+/* Each 16th dispatch, or when the tick thread has asked for it: look outside. */
 static LW_NOINLINE void look_outside(struct lw_worker *worker)
 {
+    lw_store_rlx(&worker->look_at, worker->dispatches + LW_ATTEND_EVERY);
+    worker->retiring = lw_worker_is_spare(worker);
+    if (lw_unlikely(worker->retiring)) {
+        lw_store_rlx(&worker->look_at, 0);
+        lw_give_away(worker);
+        return;
+    }
     (void)pull_injected(worker);
+    if (lw_unlikely(lw_load_rlx(&worker->help) != 0)) {
+        lw_store_rlx(&worker->help, 0);
+        (void)lw_look_around(worker, lw_sys.now());
+    }
     if (lw_load_rlx(&worker->wheel.count) != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
         lw_load_rlx(&worker->attend))
         lw_attend(worker, true);
@@ -154,7 +186,7 @@ LW_INLINE void count_dispatch(struct lw_worker *worker)
     uint64_t dispatches = worker->dispatches + 1;
 
     lw_store_rlx(&worker->dispatches, dispatches);
-    if (lw_unlikely(dispatches % LW_ATTEND_EVERY == 0))
+    if (lw_unlikely(dispatches >= lw_load_rlx(&worker->look_at)))
         look_outside(worker);
 }
 
@@ -362,12 +394,17 @@ void lw_yield(void)
         to = pop_ready(worker);
     if (to == NULL && pull_injected(worker))
         to = lw_ring_pop(&worker->ready);
+    if (lw_unlikely(to == NULL && worker->retiring)) {
+        lw_make_injected(worker->runtime, thread->current, thread->current);
+        switch_to(thread, NULL);
+        return;
+    }
     if (to == NULL) {
         thread->budget = LW_BUDGET;
         return;
     }
-    /* Once the ring has overflowed, what yields goes behind what had to go to the injection
-     * stack. */
+    /* The pushes here ring for nobody: the tick thread does, for who sleeps.  Once the ring has
+     * overflowed, what yields goes behind what had to go to the injection stack. */
     if (lw_unlikely(worker->overflowed))
         lw_inject_push(&worker->runtime->inject, thread->current, thread->current);
     else

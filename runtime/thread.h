@@ -13,13 +13,12 @@ struct lw_worker;
 enum { LW_BUDGET = 128 }; /* operations that may wait, until the task lets others run */
 
 struct lw_thread {
-    struct lw_record *
-        /* the task that runs, or the guest's record; NULL: the idle stack, or no record yet */
-        current;
+    /* The task that runs, or the guest's record; NULL: the idle stack, or no record yet. */
+    struct lw_record *current;
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
-    uint64_t
-        owner; /* lock word of `current` as an owner; 0: not asked for since it was switched to */
+    /* Lock word of `current` as an owner; 0: not asked for since it was switched to. */
+    uint64_t owner;
     struct lw_cold *cold;      /* of `current`, once owner is set */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
     void *idle_fiber;          /* sanitizers: the context of the idle stack */
@@ -38,7 +37,7 @@ extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at lo
 /* Another task runs now; NULL: the idle stack. */
 LW_INLINE void lw_thread_run(struct lw_thread *thread, struct lw_record *record)
 {
-    thread->current = record;
+    lw_store_rlx(&thread->current, record); /* the tick thread looks at it */
     thread->owner = 0;
     thread->budget = LW_BUDGET;
 }

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The thread that watches the workers; the same one will look for deadlocks.
  *
- * Each 10 ms, while any worker is awake: a worker that has not dispatched since the last look runs
- * one task for long.  It is asked to attend to its clock when it can, another worker is woken for
- * its queues, and when the kernel says that it sleeps in a system call for two looks in a row, a
- * spare worker joins, so that as many as were asked for can run.  When the stuck one returns there
- * is one too many: spares whose number is above what is allowed go to sleep and are not woken for
- * work.
+ * Each 10 ms, while any worker is awake, it looks at each of them.
+ *
+ * - One that runs tasks, but has not looked at its clock, its descriptors or the injection stack
+ *   for milliseconds, since its tasks go on for long between two dispatches, is asked to do so at
+ *   the next one; and a sleeper, if there is one, is woken to help it.  So what is due or ready
+ *   waits for a task's slice and one period, not for sixteen slices.
+ * - One that has tasks queued rings for a sleeper: the pushes of a yield do not.
+ * - One that has not dispatched since the last look runs one task for long.  If nobody sleeps, the
+ *   other workers are asked to look around: else its tasks, timers and descriptors would wait
+ *   until it is done, however much the others could do.  lw_dump() says for how long it has run.
+ * - When the kernel says that such a one sleeps in a system call, for two looks in a row, a spare
+ *   worker joins, so that as many as were asked for can run.  When the stuck one returns there is
+ *   one too many: spares whose number is above what is allowed give away what they have and go to
+ *   sleep, and are not woken for work.
  *
  * Idle costs nothing: after three looks at which all workers slept in their last stage, memory of
  * a peak is given back and the thread sleeps until a worker wakes up.
@@ -26,6 +34,10 @@ enum {
     TRIM_LOOKS = 500,      /* 5 s */
     TRIM_STACKS_MIN = 256, /* idle in the depot for that long */
     TRIM_SLICE = 2048,     /* stacks in one go: some milliseconds */
+    TRIM_RECORDS_MIN = 16384, /* 5 MB */
+    OVERDUE_NS = 1000000,     /* a timer */
+    UNPOLLED_NS = 5000000,    /* descriptors */
+    BUSY_MAX = 64,
 };
 
 static struct {
@@ -46,63 +58,138 @@ void lw_tick_wake(void)
 
 /* ---- one look */
 
-/* The worker is inside a system call that does not return. */
-static bool is_blocked(const struct lw_worker *worker)
-{
-    const struct lw_thread *thread = lw_load_acq(&worker->thread);
-    char state = thread != NULL ? lw_thread_state(thread->tid) : 0;
+/* The tasks that run for long just now; for lw_dump. */
+static struct {
+    uint64_t id;
+    uint32_t since; /* coarse ms */
+} busy[BUSY_MAX];
 
-    return state == 'S' || state == 'D';
+uint32_t lw_busy_ms(uint64_t id, uint32_t now_ms)
+{
+    for (unsigned i = 0; i < BUSY_MAX; i++)
+        if (lw_load_rlx(&busy[i].id) == id)
+            return now_ms - lw_load_rlx(&busy[i].since);
+    return 0;
 }
 
-static void look_at(struct lw_worker *worker, uint32_t *stuck)
+struct look {
+    lw_nsec now;
+    uint32_t stuck;
+    bool neglect;      /* somebody runs one task for long, and has others that wait */
+    unsigned busy;     /* notes in busy[], over all runtimes */
+};
+
+static void note_busy(struct look *look, const struct lw_worker *worker,
+                      const struct lw_thread *thread)
+{
+    const struct lw_record *record = lw_load_rlx(&thread->current);
+    uint32_t looks = worker->quiet_looks, now = (uint32_t)(look->now / LW_MS);
+
+    if (record == NULL || look->busy == BUSY_MAX)
+        return;
+    lw_store_rlx(&busy[look->busy].since, now - looks * (uint32_t)(PERIOD_NS / LW_MS));
+    lw_store_rlx(&busy[look->busy++].id, lw_load_rlx(&lw_record_cold(record)->id));
+}
+
+/* The worker is inside a system call that does not return. */
+static bool is_blocked(struct lw_worker *worker, const struct lw_thread *thread)
+{
+    char state;
+
+    if (worker->state_file < 0)
+        worker->state_file = lw_thread_watch(thread->tid);
+    state = lw_thread_state(worker->state_file);
+    if (state != 0) /* else, without descriptors, it is as it was */
+        worker->is_blocked = state == 'S' || state == 'D';
+    return worker->is_blocked;
+}
+
+/* It has not looked outside for long, though there is something. */
+static bool is_overdue(const struct lw_worker *worker, lw_nsec now)
+{
+    return lw_wheel_is_due(&worker->wheel, now - OVERDUE_NS) ||
+           (lw_load_rlx(&worker->poller.registered) != 0 &&
+            now - lw_load_rlx(&worker->polled_at) > UNPOLLED_NS) ||
+           !lw_inject_is_empty(&worker->runtime->inject);
+}
+
+static void look_at(struct lw_worker *worker, struct look *look)
 {
     uint64_t dispatches = lw_load_rlx(&worker->dispatches);
+    const struct lw_thread *thread = lw_load_acq(&worker->thread);
+    bool moves = dispatches != worker->dispatches_seen, overdue;
 
-    if (dispatches != worker->dispatches_seen || lw_load_rlx(&worker->asleep) != LW_AWAKE) {
-        worker->dispatches_seen = dispatches;
+    worker->dispatches_seen = dispatches;
+    if (lw_load_rlx(&worker->asleep) != LW_AWAKE || thread == NULL) {
         worker->quiet_looks = 0;
         return;
     }
-    if (++worker->quiet_looks < 2)
+    worker->quiet_looks = moves ? 0 : worker->quiet_looks + 1;
+    overdue = is_overdue(worker, look->now);
+    if (overdue)
+        lw_store_rlx(&worker->look_at, 0);
+    if (overdue || lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 ||
+        lw_deque_size(&worker->fresh) > 0) {
+        lw_maybe_wake_a_worker(worker->runtime);
+        look->neglect |= worker->quiet_looks >= 2;
+    }
+    if (worker->quiet_looks < 2)
         return;
     lw_store_rlx(&worker->attend, 1);
-    if (lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 ||
-        lw_deque_size(&worker->fresh) > 0 || lw_wheel_is_due(&worker->wheel, lw_sys.now()) ||
-        lw_load_rlx(&worker->poller.registered) != 0)
-        lw_maybe_wake_a_worker(worker->runtime);
-    if (is_blocked(worker))
-        ++*stuck;
+    note_busy(look, worker, thread);
+    if (is_blocked(worker, thread))
+        look->stuck++;
+}
+
+/* Those who do dispatch are asked to look around, at their next one. */
+static void ask_for_help(struct lw_runtime *runtime, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct lw_worker *worker = runtime->workers[i];
+
+        if (worker->quiet_looks == 0 && lw_load_rlx(&worker->asleep) == LW_AWAKE) {
+            lw_store_rlx(&worker->help, 1);
+            lw_store_rlx(&worker->look_at, 0);
+        }
+    }
 }
 
 /* All asleep in the last stage. */
-static bool look_at_runtime(struct lw_runtime *runtime)
+static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count), stuck = 0, asleep = 0;
+    uint32_t count = lw_load_acq(&runtime->worker_count), stuck, asleep = 0;
 
+    look->stuck = 0;
+    look->neglect = false;
     for (uint32_t i = 0; i < count; i++) {
-        look_at(runtime->workers[i], &stuck);
+        look_at(runtime->workers[i], look);
         asleep += lw_load_rlx(&runtime->workers[i]->asleep) % 2 != 0 &&
                   lw_load_rlx(&runtime->workers[i]->sleeps_long);
     }
+    stuck = look->stuck;
+    if (look->neglect)
+        ask_for_help(runtime, count);
     if (runtime->worker_goal + stuck > lw_load_rlx(&runtime->worker_limit))
         for (uint32_t i = lw_load_rlx(&runtime->worker_limit);
              i < count && i < runtime->worker_goal + stuck; i++)
             lw_poller_ring(&runtime->workers[i]->poller); /* a spare that is needed again */
     lw_store_rlx(&runtime->worker_limit, runtime->worker_goal + stuck);
     if (stuck > 0 && count < runtime->worker_goal + stuck && count < LW_WORKERS_MAX &&
-        lw_load_rlx(&runtime->state) == LW_RUNTIME_RUNNING)
+        lw_load_rlx(&runtime->state) != LW_RUNTIME_LEAVING)
         (void)lw_worker_start(runtime, count); /* without threads it stays as it is */
     return asleep == count;
 }
 
 static bool look_at_all(void)
 {
+    struct look look = {.now = lw_sys.now()};
     bool quiet = true;
 
     for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
         if (lw_runtimes[i] != NULL)
-            quiet &= look_at_runtime(lw_runtimes[i]);
+            quiet &= look_at_runtime(lw_runtimes[i], &look);
+    for (; look.busy < BUSY_MAX && lw_load_rlx(&busy[look.busy].id) != 0; look.busy++)
+        lw_store_rlx(&busy[look.busy].id, 0);
     return quiet;
 }
 
@@ -114,10 +201,11 @@ static bool look_at_all(void)
 static bool trim_now_and_then(bool quiet)
 {
     static uint32_t trimming;
-    static size_t least_idle; /* in the depot since the last trim */
+    static size_t least_idle, least_records; /* in the depots since the last trim */
+    static size_t kept_records;              /* that the last trim left there */
     static unsigned looks;
     static bool unfinished;
-    size_t carved, idle;
+    size_t carved, idle, records = lw_records_idle();
     uint32_t nobody = 0;
     bool more;
 
@@ -126,12 +214,18 @@ static bool trim_now_and_then(bool quiet)
     lw_stack_counts(&carved, &idle);
     if (looks == 0 || idle < least_idle)
         least_idle = idle;
+    if (looks == 0 || records < least_records)
+        least_records = records;
+    if (records < kept_records)
+        kept_records = records;
     if (++looks >= TRIM_LOOKS || quiet) {
         looks = 0;
-        unfinished |= least_idle >= TRIM_STACKS_MIN || (quiet && idle >= TRIM_STACKS_MIN);
+        unfinished |= (quiet ? idle : least_idle) >= TRIM_STACKS_MIN ||
+                      (quiet ? records : least_records) >= kept_records + TRIM_RECORDS_MIN;
     }
     if (unfinished && lw_stack_trim(TRIM_SLICE) < TRIM_SLICE) {
         (void)lw_record_trim();
+        kept_records = lw_records_idle();
         unfinished = false;
     }
     more = unfinished;

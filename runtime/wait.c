@@ -196,6 +196,10 @@ void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const 
 
 void lw_wait_yield(void)
 {
+    struct lw_worker *worker = lw_worker_here();
+
+    if (worker != NULL)
+        lw_store_rlx(&worker->look_at, 0); /* so many operations are time enough for a look */
     lw_yield();
     lw_thread_self()->budget = LW_BUDGET; /* also of a plain thread, and of a task that was alone */
 }

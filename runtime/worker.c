@@ -153,8 +153,7 @@ static lw_nsec sleep_time(const struct lw_worker *worker, bool final)
     return time;
 }
 
-/* Another worker was stuck when this one was started, and is not any more. */
-static bool is_spare(const struct lw_worker *worker)
+bool lw_worker_is_spare(const struct lw_worker *worker)
 {
     return worker->index >= lw_load_rlx(&worker->runtime->worker_limit) && !is_leaving(worker);
 }
@@ -170,7 +169,7 @@ static void sleep_as_spare(struct lw_worker *worker)
     lw_store_rlx(&worker->sleeps_long, 1);
     lw_store_rel(&worker->asleep, LW_ASLEEP_SPARE);
     lw_asym_heavy();
-    if (!is_leaving(worker) && is_spare(worker))
+    if (!is_leaving(worker) && lw_worker_is_spare(worker))
         events = lw_poller_sleep(&worker->poller, time);
     lw_store_rel(&worker->asleep, LW_AWAKE);
     (void)lw_poller_handle(&worker->poller, events);
@@ -214,7 +213,7 @@ static void sleep_a_while(struct lw_worker *worker)
     lw_nsec rest;
     int events = 0;
 
-    if (is_spare(worker)) {
+    if (lw_worker_is_spare(worker)) {
         sleep_as_spare(worker);
         return;
     }
@@ -323,8 +322,11 @@ static struct lw_record *find_work(struct lw_worker *worker)
         worker->attended_at = 0;
         /* Who is about to sleep sees its events then: one system call less. */
         lw_attend(worker, worker->search_ns != 0);
+        worker->retiring = lw_worker_is_spare(worker);
+        if (worker->retiring)
+            lw_give_away(worker);
         record = lw_pick(worker);
-        if (record == NULL && search(worker))
+        if (record == NULL && !worker->retiring && search(worker))
             record = lw_pick(worker);
         if (record != NULL) {
             end_search(worker, true);
@@ -348,6 +350,7 @@ static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
     thread->worker = worker;
     thread->budget = LW_BUDGET;
     thread->tid = (int)syscall(SYS_gettid);
+    worker->state_file = lw_thread_watch(thread->tid); /* later there may be no descriptor */
     lw_store_rel(&worker->thread, thread);
     lw_thread_tls = thread;
     lw_fiber_thread_init(thread);
@@ -386,6 +389,7 @@ static int worker_init(struct lw_worker *worker, struct lw_runtime *runtime, uns
     worker->age = LW_AGE_MIN_NS;
     worker->sleep_stage = 1;
     worker->search_ns = SEARCH_NS;
+    worker->state_file = -1;
     worker->poller = (struct lw_poller){.epoll = -1, .doorbell = -1};
     worker->sights = lw_sys.calloc(LW_WORKERS_MAX, sizeof *worker->sights);
     err = worker->sights != NULL ? lw_deque_init(&worker->fresh) : -ENOMEM;
@@ -400,6 +404,8 @@ void lw_worker_free(struct lw_worker *worker)
 {
     if (worker == NULL)
         return;
+    if (worker->state_file >= 0)
+        (void)lw_sys.close(worker->state_file);
     lw_poller_fini(&worker->poller);
     lw_wheel_fini(&worker->wheel);
     lw_deque_fini(&worker->fresh);

@@ -41,9 +41,12 @@ struct lw_worker {
     uint32_t index;             /* in its runtime */
     uint32_t chain, streak;
     uint32_t sleep_stage;
-    uint32_t
-        overflowed; /* the ring was full: yields go through the injection stack until it is empty */
+    /* The ring was full: yields go through the injection stack until that is empty. */
+    uint32_t overflowed;
     bool searching;
+    bool retiring;              /* it is a spare that is not needed now: others get what it has */
+    bool is_blocked;            /* the tick thread's: what the kernel said last ... */
+    int state_file;             /* ... in this file; -1: not open */
     int64_t search_ns;          /* how long the next search may look */
     int64_t nap_ns, nap_until;  /* how long the last nap was meant to be; 0: it naps no more */
     unsigned long looted_at, age;
@@ -54,6 +57,7 @@ struct lw_worker {
 
     /* written by the owner, read by all */
     uint64_t dispatches __attribute__((aligned(64)));
+    uint64_t look_at;           /* the dispatch at which to look outside; the tick thread: 0 */
     uint64_t spawned, ended;
     int64_t polled_at;
     uint64_t dispatches_seen;   /* the tick thread's */
@@ -63,7 +67,8 @@ struct lw_worker {
 
     /* written by all */
     uint32_t asleep __attribute__((aligned(64)));
-    uint32_t attend;            /* the tick asks the owner to look at clock, poller, injection */
+    uint32_t attend;            /* the tick asks the owner to look at its clock ... */
+    uint32_t help;              /* ... and at the others, one of whom gets to nothing */
 
     struct lw_deque fresh __attribute__((aligned(64))); /* never started, spawned here */
     struct lw_ring ready __attribute__((aligned(64)));  /* woken and yielded */
@@ -88,8 +93,7 @@ struct lw_runtime {
     uint32_t worker_count;      /* grows when spares join */
     uint32_t worker_goal;       /* as configured */
     uint32_t worker_limit; /* workers with this number and above sleep: spares not needed now */
-    uint32_t
-        idle_word; /* changes when a worker finds nothing while stopping: the stopper's futex */
+    uint32_t idle_word; /* changes when a worker finds nothing while stopping; a futex */
     uint64_t guest_spawned;
     struct lw_helpers *helpers; /* blocking.c */
 
@@ -129,6 +133,9 @@ LW_INLINE void lw_push_ready(struct lw_worker *worker, struct lw_record *record)
 
 /* ---- sched.c */
 
+/* All that waits for its turn here goes to the others. */
+void lw_give_away(struct lw_worker *worker);
+
 /* The next task of this worker's own, or NULL. */
 struct lw_record *lw_pick(struct lw_worker *worker);
 
@@ -152,6 +159,8 @@ bool lw_look_around(struct lw_worker *worker, lw_nsec now);
 void lw_judge_loot(struct lw_worker *worker, unsigned long now);
 
 /* ---- worker.c */
+/* Another worker was stuck when this one was started, and is not any more. */
+bool lw_worker_is_spare(const struct lw_worker *worker);
 int lw_worker_start(struct lw_runtime *runtime, unsigned index); /* -ENOMEM, -EAGAIN, ... */
 void lw_worker_free(struct lw_worker *worker);
 void lw_wake_a_worker(struct lw_runtime *runtime);
@@ -208,11 +217,14 @@ int lw_tick_start(void);
 void lw_tick_stop(void);
 void lw_tick_wake(void);
 extern uint32_t lw_tick_asleep;
+/* For how long the task has run without a pause, if it has for long; else 0. */
+uint32_t lw_busy_ms(uint64_t id, uint32_t now_ms);
 
 /* A worker is about to run again: the tick thread may have gone to sleep because all of them
  * had. */
 LW_INLINE void lw_tick_awake(void)
 {
+    lw_asym_light(); /* [K1] of tick.c */
     if (lw_unlikely(lw_load_rlx(&lw_tick_asleep) != 0))
         lw_tick_wake();
 }

@@ -226,24 +226,25 @@ struct lw_sys lw_sys = {
     .getaddrinfo = sys_getaddrinfo,
 };
 
-char lw_thread_state(int tid)
+int lw_thread_watch(int tid)
 {
-    char path[64], text[512];
-    FILE *file;
-    char state = 0;
+    char path[64];
 
     (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    if (fgets(text, sizeof text, file) != NULL) {
-        const char *end = strrchr(text, ')'); /* the name may hold anything, also brackets */
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
 
-        if (end != NULL && end[1] == ' ')
-            state = end[2];
-    }
-    (void)fclose(file);
-    return state;
+char lw_thread_state(int file)
+{
+    char text[512];
+    ssize_t size = file >= 0 ? pread(file, text, sizeof text - 1, 0) : -1;
+    const char *end;
+
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    end = strrchr(text, ')'); /* the name may hold anything, also brackets */
+    return end != NULL && end[1] == ' ' ? end[2] : 0;
 }
 
 unsigned long lw_max_map_count(void)

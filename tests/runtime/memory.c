@@ -103,6 +103,37 @@ Test(memory, goes_back_after_a_peak)
     run_with(1, peak, NULL);
 }
 
+static int only_end(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* Tasks that never waited had no stacks of their own; their records go back too, and nobody asks
+ * for it. */
+static int peak_of_records(void *arg)
+{
+    long tasks = rounds(300000);
+    lw_group group = {0};
+    size_t before = resident_bytes(), used;
+
+    (void)arg;
+    for (long i = 0; i < tasks; i++)
+        cr_assert_eq(lw_group_spawn(&group, only_end, NULL, NULL), 0);
+    cr_assert_eq(lw_group_wait(&group, LW_FOREVER), 0);
+    used = resident_bytes() - before;
+    if (is_slow())
+        return 0;
+    while (resident_bytes() - before > used / 4)
+        cr_assert_eq(lw_sleep(lw_in(100 * LW_MS)), 0);
+    return 0;
+}
+
+Test(memory, of_records_goes_back_by_itself)
+{
+    run_with(1, peak_of_records, NULL);
+}
+
 /* All that tasks do, over and over; from the tenth lap on it is warm.  Which of two workers has
  * how much of it varies: with two (arg), a queue or a cache may still reach a new height now and
  * then. */
