@@ -77,6 +77,7 @@ static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, con
     enum lw_outcome outcome;
     uint32_t depth;
     int err, refused, retaken;
+    uint64_t sequence;
 
     if (me == NULL || !lw_owned(lock))
         return -EPERM;
@@ -88,7 +89,10 @@ static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, con
     lw_queue_push(&condition->wait._queue, &cold->node);
     drop_guard(condition);
 
+    sequence = lw_load_rlx(&cold->wait) >> LW_STATE_BITS;
     refused = release_wholly(lock, &depth);
+    /* A record has one wait: a release that waits has wrecked ours, and our place in the queue. */
+    lw_check(lw_load_rlx(&cold->wait) >> LW_STATE_BITS == sequence);
     outcome = refused < 0 && withdraw(cold) ? LW_CLOSED : lw_wait_finish(me);
     if (outcome != LW_GRANTED) {
         take_guard(condition);

@@ -230,7 +230,7 @@ LW_INLINE struct lw_record *pick_next(struct lw_worker *worker, struct lw_record
 }
 
 /* Tail calls only, so that the usual ways save no registers. */
-struct lw_record *lw_pick(struct lw_worker *worker)
+LW_INLINE struct lw_record *pick(struct lw_worker *worker)
 {
     struct lw_record *next;
 
@@ -242,6 +242,11 @@ struct lw_record *lw_pick(struct lw_worker *worker)
         return pick_ready(worker);
     worker->chain = 0;
     return pick_fresh(worker);
+}
+
+struct lw_record *lw_pick(struct lw_worker *worker)
+{
+    return pick(worker);
 }
 
 /* ---- going there */
@@ -364,7 +369,7 @@ static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to
 void lw_park(void)
 {
     struct lw_thread *thread = lw_thread_self();
-    struct lw_record *to = lw_pick(thread->worker);
+    struct lw_record *to = pick(thread->worker);
 
     if (lw_likely(to != thread->current))
         switch_to(thread, to);

@@ -268,6 +268,20 @@ LW_INLINE void leave_cold(struct lw_record *record)
         lw_store_rlx(&cold->shields, 0);
 }
 
+/* The status is there.  Returns what peer was: a joiner is to be woken.  A swap is quicker than a
+ * compare-and-swap, but for a joiner who comes between the load and the swap it reserves nothing:
+ * it has come at the very end, and may find that somebody who came a moment later was quicker. */
+LW_INLINE uint64_t end_of(struct lw_record *record)
+{
+    uint64_t peer = lw_load_rlx(&record->peer);
+
+    if (!lw_peer_is(peer, LW_PEER_JOINER))
+        return lw_swap_acq_rel(&record->peer, LW_PEER_DONE); /* [J1] */
+    while (!lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
+        continue;
+    return peer;
+}
+
 void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status)
 {
     struct lw_group *group = NULL;
@@ -282,9 +296,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
         lw_group_child_left(group); /* the last touch of the group */
     } else {
         lw_store_rlx(&record->status, status);
-        peer = lw_load_rlx(&record->peer);
-        while (!lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
-            continue;
+        peer = end_of(record);
         if (lw_peer_is(peer, LW_PEER_DETACHED))
             lw_record_give(&worker->records, record);
         else if (lw_peer_is(peer, LW_PEER_JOINER))

@@ -300,12 +300,9 @@ LW_INLINE void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const
                              const char *name, lw_nsec deadline, const void *site)
 {
     struct lw_cold *cold = lw_record_cold(me);
-    uint64_t before = lw_load_rlx(&cold->wait), sequence = (before >> LW_STATE_BITS) + 1;
+    uint64_t sequence = (lw_load_rlx(&cold->wait) >> LW_STATE_BITS) + 1;
     uint64_t phase = lw_wait_is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING;
 
-    /* A record has one wait: a lock's release that waits would wreck that of a condition. */
-    before &= LW_PHASE_MASK;
-    lw_check(before == LW_PHASE_IDLE || before == LW_PHASE_ENDED);
     lw_store_rlx(&cold->object, (uint64_t)(uintptr_t)object);
     lw_store_rlx(&cold->deadline, deadline);
     lw_store_rlx(&cold->since, lw_load_rlx(&lw_coarse_ms));
