@@ -157,7 +157,7 @@ static void ask_for_help(struct lw_runtime *runtime, uint32_t count)
 /* All asleep in the last stage. */
 static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count), stuck, asleep = 0;
+    uint32_t count = lw_load_acq(&runtime->worker_count), stuck, asleep = 0, limit, before;
 
     look->stuck = 0;
     look->neglect = false;
@@ -169,12 +169,13 @@ static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
     stuck = look->stuck;
     if (look->neglect)
         ask_for_help(runtime, count);
-    if (runtime->worker_goal + stuck > lw_load_rlx(&runtime->worker_limit))
-        for (uint32_t i = lw_load_rlx(&runtime->worker_limit);
-             i < count && i < runtime->worker_goal + stuck; i++)
-            lw_poller_ring(&runtime->workers[i]->poller); /* a spare that is needed again */
-    lw_store_rlx(&runtime->worker_limit, runtime->worker_goal + stuck);
-    if (stuck > 0 && count < runtime->worker_goal + stuck && count < LW_WORKERS_MAX &&
+    limit = runtime->worker_goal + stuck;
+    before = lw_load_rlx(&runtime->worker_limit);
+    lw_store_rlx(&runtime->worker_limit, limit);
+    /* Rung for after they are allowed: else they would see that they are not, and sleep on. */
+    for (uint32_t i = before; i < count && i < limit; i++)
+        lw_poller_ring(&runtime->workers[i]->poller);
+    if (stuck > 0 && count < limit && count < LW_WORKERS_MAX &&
         lw_load_rlx(&runtime->state) != LW_RUNTIME_LEAVING)
         (void)lw_worker_start(runtime, count); /* without threads it stays as it is */
     return asleep == count;

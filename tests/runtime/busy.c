@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Laws of workers that are busy: what waits for one of them is done by another, or by itself
- * between two tasks; who sleeps is fetched; a spare that is not needed any more stops.  Nothing here
- * is timed: where the law does not hold, a test does not end. */
+ * between two tasks; who sleeps is fetched; a spare that is not needed stops.  Nothing here is
+ * timed: where the law does not hold, a test does not end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
