@@ -129,11 +129,11 @@ void lw_descriptors_forget(struct lw_poller *poller)
             struct lw_wake_batch batch = {0};
             uint64_t state;
 
-            if (lw_load_rlx(&base[n].home) != poller)
+            if (lw_load_acq(&base[n].home) != poller) /* [I5] */
                 continue;
             state = lw_descriptor_take(&base[n]);
             if (lw_load_rlx(&base[n].home) == poller) {
-                lw_store_rlx(&base[n].home, NULL);
+                lw_store_rel(&base[n].home, NULL);
                 edge_everywhere(&base[n], &batch);
             }
             (void)lw_descriptor_drop(&base[n], state, 0);
@@ -153,7 +153,7 @@ void lw_descriptor_birth(int fd, enum lw_kind kind)
     if (descriptor == NULL && lw_descriptor_make(fd, &descriptor) < 0)
         return;
     state = lw_descriptor_take(descriptor);
-    lw_store_rlx(&descriptor->home, NULL);
+    lw_store_rel(&descriptor->home, NULL);
     /* Whoever still waits has been waiting for a descriptor that was closed behind our back. */
     edge_everywhere(descriptor, &batch);
     change = LW_FD_LIFE + LW_FD_BORN + ((uint64_t)kind << LW_FD_KIND_SHIFT) - (state & LIFE_FLAGS);
@@ -169,6 +169,20 @@ static int close_number(int fd)
     return -lw_errno_get(lw_errno_offset);
 }
 
+/* Not every close(2) ends a registration: who has the same open file (a duplicate, the child of a
+ * fork) keeps it alive, and this process would be woken for each byte that the other one gets.
+ * Under the guard, without which no poller is forgotten, and while nobody is inside, and so nobody
+ * arms.  Errors mean that there is none: it failed, or the number was used again behind our
+ * back. */
+static void unregister(struct lw_descriptor *descriptor, int fd)
+{
+    struct lw_poller *home = lw_load_rlx(&descriptor->home);
+
+    if (home != NULL)
+        (void)lw_sys.epoll_ctl(home->epoll, EPOLL_CTL_DEL, fd, NULL);
+    lw_store_rel(&descriptor->home, NULL); /* [I5] */
+}
+
 /* CLOSING, and nobody is inside.  0 or the error of close(2). */
 static int end_life(struct lw_descriptor *descriptor, int fd)
 {
@@ -177,7 +191,7 @@ static int end_life(struct lw_descriptor *descriptor, int fd)
     int err;
 
     lw_debug_check((state & LW_FD_INSIDE_MASK) == 0);
-    lw_store_rlx(&descriptor->home, NULL);
+    unregister(descriptor, fd);
     edge_everywhere(descriptor, &batch);
     lw_debug_check(batch.first == NULL);
     /* Nobody but takers of the guard can change the word now; this drops it, and lets calls in. */

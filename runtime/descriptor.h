@@ -16,10 +16,13 @@
  * All flags but GUESTS and all other fields are changed under the GUARD bit only.
  *
  * Close.  lw_close() sets CLOSING, after which nobody enters, and ends all waits; who brings
- * `inside` to 0 begins the next life of the record and then calls close(2): in that order, since
- * the number may be in use again before close(2) returns.  Who slips in between the two meets the
- * old descriptor; the look at all waiters after close(2) sends them back to try again and see that
- * it is gone.
+ * `inside` to 0 takes it out of its poller, begins the next life of the record and then calls
+ * close(2): in that order, since the number may be in use again before close(2) returns.  Who slips
+ * in between the two meets the old descriptor; the look at all waiters after close(2) sends them
+ * back to try again and see that it is gone.  (What they may have registered is left to close(2).
+ * Where another process has the same open file that costs a wake for each of its events, which
+ * nobody here waits for; to keep them from registering would make a slow close(2) a wait for those
+ * who use the number next.)
  *
  * Edges.  The poller counts the events of each side.  A call reads the count, tries, and where that
  * would block waits only if the count is still the same: so an event is either seen by the try, or
@@ -41,6 +44,7 @@
  * [I2] CAREFUL before the count:  edges (release) -> edges (acquire), then state
  * [I3] close:  `inside` - 1 (acq_rel): what others did inside -> the last one out, who sees CLOSING
  * [I4] guests:  or GUESTS (acq_rel) <-> add CLOSING (acq_rel): one of the two sees the other
+ * [I5] done with a poller: all that is stored in home (release) -> load (acquire) of who ends it
  * Queues, home, counts as seen by a waiter: the guard. */
 #ifndef LW_RUNTIME_DESCRIPTOR_H
 #define LW_RUNTIME_DESCRIPTOR_H

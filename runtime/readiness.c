@@ -82,7 +82,7 @@ static void disarm(struct lw_descriptor *descriptor)
     struct lw_wake_batch batch = {0};
     uint64_t state = lw_descriptor_take(descriptor);
 
-    lw_store_rlx(&descriptor->home, NULL);
+    lw_store_rel(&descriptor->home, NULL);
     for (unsigned side = 0; side < LW_SIDES; side++)
         lw_side_edge(&descriptor->sides[side], true, &batch);
     (void)lw_descriptor_drop(descriptor, state, 0);
@@ -112,7 +112,7 @@ static int arm(struct lw_io_call *call)
      * own runtime outlives this call, so it may be used after the guard as well. */
     if (home == NULL || runtime_of(home) != runtime_of(mine))
         home = mine;
-    lw_store_rlx(&descriptor->home, home);
+    lw_store_rel(&descriptor->home, home);
     (void)lw_descriptor_drop(descriptor, state, 0);
     err = register_at(home, call->fd, state);
     if (err < 0)
