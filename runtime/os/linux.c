@@ -81,7 +81,9 @@ static void sys_yield(void)
 
 static int sys_epoll_wait(int epoll, struct epoll_event *events, int events_max, int64_t timeout)
 {
-    static bool no_pwait2; /* before Linux 5.11, and under qemu-user; written once, to true */
+    /* Before Linux 5.11, under qemu-user, and where a container's filter that is older than the
+     * call forbids it (EPERM, which is no error of its own).  Written once, to true. */
+    static bool no_pwait2;
     int count;
 
     if (!__atomic_load_n(&no_pwait2, __ATOMIC_RELAXED)) {
@@ -92,7 +94,7 @@ static int sys_epoll_wait(int epoll, struct epoll_event *events, int events_max,
                              NULL, 0);
         if (count >= 0)
             return count;
-        if (errno != ENOSYS)
+        if (errno != ENOSYS && errno != EPERM)
             return -errno;
         __atomic_store_n(&no_pwait2, true, __ATOMIC_RELAXED);
     }

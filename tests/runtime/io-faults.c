@@ -2,9 +2,14 @@
 /* Laws of I/O where the system is short of something, or interrupts: signals are not seen, what has
  * run out is waited for or reported, and nothing is lost.  The faults are put into the table of
  * system calls before the runtime starts. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "tests/runtime/io_support.h"
 
@@ -421,4 +426,51 @@ Test(io_faults, without_memory_for_its_record_a_descriptor_is_untouched)
     no_memory = true;
     cr_assert_eq(lw_close(beyond * 2), -EBADF);
     close_both(fds);
+}
+
+/* ---- a call that is not to be had */
+
+/* From now on epoll_pwait2 is refused to this process as by a container that does not know it.
+ * False: filters are not to be had here. */
+static bool forbid_pwait2(int err)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        return false;
+    return syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, 0) == -1 && errno == err;
+}
+
+static void check_without_pwait2(int err)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(EPOLL_CLOEXEC), fds[2];
+
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event), 0);
+    if (!forbid_pwait2(err))
+        cr_skip_test("no system call filters");
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(lw_sys.epoll_wait(epoll, &event, 1, LW_MS), i, "try %d", i);
+        cr_assert_eq(write(fds[1], "x", 1), 1);
+    }
+    cr_assert_eq(lw_sys.epoll_wait(-1, &event, 1, 0), -EBADF, "its errors are still seen");
+    run_with(2, all_calls, NULL);
+}
+
+Test(io_faults, where_epoll_pwait2_is_forbidden_the_older_call_does)
+{
+    check_without_pwait2(EPERM);
+}
+
+Test(io_faults, where_epoll_pwait2_is_unknown_the_older_call_does)
+{
+    check_without_pwait2(ENOSYS);
 }
