@@ -6,7 +6,8 @@
  * in those that existed before.)  So the handler, on whichever thread, notes the number in
  * `pending` and rings a futex; and a thread of its own, the courier, gives pending signals to those
  * who wait.  It runs while somebody waits, and some time longer.  It has just the caught signals
- * unblocked: so they arrive even if the program blocks them everywhere else.
+ * unblocked: so they arrive even if the program blocks them everywhere else.  Who does not wait
+ * starts no courier: it looks for itself into what the kernel keeps back.
  *
  * A signal that nobody waits for stays in `pending`, and the next call takes it.  The order of
  * calls is kept: whoever looks into `pending` first gives those who were there before what they
@@ -269,6 +270,48 @@ static int catch_signals(uint64_t wanted)
     return 0;
 }
 
+static int take(uint64_t wanted)
+{
+    struct lw_wake_batch batch = {0};
+    int number;
+
+    lw_guard_take(&guard, GUARD);
+    number = take_pending(wanted, &batch);
+    lw_guard_drop(&guard, GUARD);
+    lw_wake_batch_run(&batch, LW_GRANTED);
+    return number;
+}
+
+/* Note those that the kernel keeps, since no thread lets them in, as the handler would have.
+ * False: there are none. */
+static bool fetch_blocked(uint64_t wanted)
+{
+    static const struct timespec at_once;
+    bool found = false;
+    sigset_t set;
+    int number;
+
+    (void)sigemptyset(&set);
+    for (; wanted != 0; wanted &= wanted - 1)
+        (void)sigaddset(&set, __builtin_ctzll(wanted) + 1);
+    while ((number = lw_sys.sigtimedwait(&set, NULL, &at_once)) > 0) {
+        (void)lw_or_acq_rel(&pending, bit_of(number));
+        found = true;
+    }
+    return found;
+}
+
+/* Without waiting: a signal that is there, or -ETIMEDOUT.  What is fetched goes through `pending`,
+ * where those who came before have the first choice. */
+static int take_now(uint64_t wanted)
+{
+    int number = take(wanted);
+
+    if (number == 0 && fetch_blocked(wanted))
+        number = take(wanted);
+    return number != 0 ? number : -ETIMEDOUT;
+}
+
 /* Take a signal that is there (its number), or queue up under the eyes of a courier (0). */
 static int take_or_queue(struct lw_record *me, struct order *order, lw_nsec deadline,
                          const void *site)
@@ -276,13 +319,13 @@ static int take_or_queue(struct lw_record *me, struct order *order, lw_nsec dead
     for (;;) {
         struct lw_wake_batch batch = {0};
         bool served = false;
-        int number, err = me != NULL ? courier_start() : 0;
+        int number, err = courier_start();
 
         if (err < 0)
             return err;
         lw_guard_take(&guard, GUARD);
         number = take_pending(order->wanted, &batch);
-        if (number == 0 && me != NULL && courier_state == COURIER_RUNS) {
+        if (number == 0 && courier_state == COURIER_RUNS) {
             lw_wait_begin(me, LW_WAIT_SIGNAL, &queue, NULL, deadline, site);
             lw_record_cold(me)->data = order;
             lw_queue_push(&queue, &lw_record_cold(me)->node);
@@ -290,7 +333,7 @@ static int take_or_queue(struct lw_record *me, struct order *order, lw_nsec dead
         }
         lw_guard_drop(&guard, GUARD);
         lw_wake_batch_run(&batch, LW_GRANTED);
-        if (number != 0 || me == NULL || served)
+        if (number != 0 || served)
             return number;
     }
 }
@@ -309,10 +352,9 @@ int lw_signal_wait(const int *numbers, size_t count, lw_nsec deadline)
     if (result == 0)
         result = lw_wait_enter(&me, deadline);
     if (result == 0)
-        result = take_or_queue(deadline != LW_NOW ? me : NULL, &order, deadline,
-                               __builtin_return_address(0));
-    if (result == 0 && deadline == LW_NOW)
-        result = -ETIMEDOUT;
+        result = deadline == LW_NOW
+                     ? take_now(order.wanted)
+                     : take_or_queue(me, &order, deadline, __builtin_return_address(0));
     if (result != 0)
         return result;
 

@@ -198,6 +198,7 @@ struct lw_sys lw_sys = {
     .atfork = pthread_atfork,
     .sigaction = sigaction,
     .sigaltstack = sigaltstack,
+    .sigtimedwait = sigtimedwait,
     .membarrier = sys_membarrier,
     .yield = sys_yield,
     .epoll_create1 = epoll_create1,

@@ -38,6 +38,7 @@ struct lw_sys {
     int (*atfork)(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
     int (*sigaction)(int number, const struct sigaction *action, struct sigaction *before);
     int (*sigaltstack)(const stack_t *stack, stack_t *before);
+    int (*sigtimedwait)(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);
     int (*membarrier)(int command);        /* 0 or negative */
     void (*yield)(void);
 

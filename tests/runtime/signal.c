@@ -325,6 +325,33 @@ Test(signal, arrives_though_all_other_threads_block_it)
     run_all(check_blocked, NULL);
 }
 
+static int check_blocked_now(void *arg)
+{
+    (void)arg;
+    cr_assert_eq(wait_one(both, 2, LW_NOW), -ETIMEDOUT);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(kill(getpid(), SIGUSR1), 0);
+        cr_assert_eq(kill(getpid(), SIGUSR1), 0);
+        cr_assert_eq(wait_one(usr2, 1, LW_NOW), -ETIMEDOUT, "only what was asked for is taken");
+        cr_assert_eq(wait_one(usr1, 1, LW_NOW), SIGUSR1);
+        cr_assert_eq(wait_one(both, 2, LW_NOW), -ETIMEDOUT);
+    }
+    return 0;
+}
+
+/* No courier was ever there to let them in. */
+Test(signal, that_all_threads_block_is_found_without_waiting)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)sigaddset(&set, SIGUSR2);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    run_all(check_blocked_now, NULL);
+    (void)check_blocked_now(NULL);
+}
+
 static int ends[2];
 static ssize_t got;
 
