@@ -356,7 +356,8 @@ static ssize_t write_parts(struct lw_io_call *call, void *arg)
     struct parcel parcel = {.message = arg};
     ssize_t count;
 
-    if (is_socket(call)) {
+    /* Of nothing: as writev(2), which does not send an empty datagram; write(2) does. */
+    if (is_socket(call) && size_of(parcel.message) > 0) {
         count = transmit(call, &parcel);
         return lw_unlikely(count == -ENOTSOCK) ? guess_again(call) : count;
     }

@@ -159,6 +159,35 @@ Test(io, parts_are_moved_as_one)
     run_with(2, in_parts, &pipes);
 }
 
+/* As write(2) and writev(2) have it: the one sends a datagram of no bytes, the other none. */
+static int of_nothing(void *arg)
+{
+    const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
+    struct iovec parts[] = {{NULL, 0}, {&parts, 0}};
+    char bytes[8] = "";
+    int fds[2];
+
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, fds), 0);
+        cr_assert_eq(lw_writev(fds[1], parts, 0, LW_FOREVER), 0);
+        cr_assert_eq(lw_writev(fds[1], parts, 2, LW_FOREVER), 0);
+        cr_assert_eq(lw_read(fds[0], bytes, sizeof bytes, LW_NOW), -ETIMEDOUT, "type %d", i);
+        cr_assert_eq(lw_write(fds[1], bytes, 0, LW_FOREVER), 0);
+        cr_assert_eq(lw_read(fds[0], bytes, sizeof bytes, LW_NOW),
+                     types[i] == SOCK_STREAM ? -ETIMEDOUT : 0);
+        close_both(fds);
+        cr_assert_eq(lw_writev(fds[1], parts, 2, LW_FOREVER), -EBADF);
+    }
+    return 0;
+}
+
+Test(io, nothing_in_parts_sends_nothing)
+{
+    run_with(1, of_nothing, NULL);
+    cr_assert_eq(of_nothing(NULL), 0);
+}
+
 /* ---- deadlines and cancels */
 
 static int late(void *arg)
