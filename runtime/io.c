@@ -17,6 +17,7 @@
 
 #include "runtime/descriptor.h"
 #include "runtime/os/os.h"
+#include "runtime/worker.h"
 
 #define SITE __builtin_return_address(0)
 
@@ -252,6 +253,30 @@ int lw_write_all(int fd, const void *buffer, size_t size, lw_nsec deadline)
     return (int)lw_io_run(&call, write_all, &bytes);
 }
 
+/* ---- poll */
+
+static ssize_t look(struct lw_io_call *call, void *arg)
+{
+    struct pollfd pollfd = {.fd = call->fd, .events = call->events};
+    ssize_t count;
+
+    (void)arg;
+    do {
+        count = lw_io_result(lw_sys.poll(&pollfd, 1, 0));
+    } while (lw_unlikely(count == -EINTR));
+    if (count <= 0)
+        return count < 0 ? count : -EAGAIN;
+    return pollfd.revents & POLLNVAL ? -EBADF : (ssize_t)pollfd.revents;
+}
+
+int lw_poll(int fd, short events, lw_nsec deadline)
+{
+    struct lw_io_call call = {
+        .fd = fd, .side = LW_SIDE_WATCH, .events = events, .deadline = deadline, .site = SITE};
+
+    return (int)lw_io_run(&call, look, NULL);
+}
+
 /* ---- messages */
 
 struct parcel {
@@ -281,6 +306,66 @@ static ssize_t receive(struct lw_io_call *call, void *arg)
     if (parcel->flags == 0 && parcel->message->msg_control == NULL)
         note_short(call, count, size_of(parcel->message));
     return count;
+}
+
+/* MSG_WAITALL, which MSG_DONTWAIT takes the force of: piece by piece, on a stream.  What was moved
+ * is returned, whatever ends the call after the first piece. */
+struct whole {
+    struct msghdr *message; /* the caller's: gets what the kernel says about the last piece */
+    struct msghdr asked;    /* as the caller has passed it */
+    int flags;
+    size_t moved;
+};
+
+/* Step over what is there already.  The rest of a part that was begun comes by itself, in `begun`:
+ * the caller's parts are not written to. */
+static void step_over(struct msghdr *message, size_t moved, struct iovec *begun)
+{
+    while (message->msg_iovlen > 0 && moved >= message->msg_iov->iov_len) {
+        moved -= message->msg_iov->iov_len;
+        message->msg_iov++;
+        message->msg_iovlen--;
+    }
+    if (moved == 0)
+        return;
+    begun->iov_base = (char *)message->msg_iov->iov_base + moved;
+    begun->iov_len = message->msg_iov->iov_len - moved;
+    message->msg_iov = begun;
+    message->msg_iovlen = 1;
+}
+
+static ssize_t receive_whole(struct lw_io_call *call, void *arg)
+{
+    struct whole *whole = arg;
+    bool is_stream = lw_fd_kind(call->state) >= LW_KIND_STREAM;
+    size_t size = size_of(&whole->asked);
+
+    if (is_stream && (whole->flags & MSG_PEEK)) /* what was seen would be seen again */
+        return -EINVAL;
+    for (;;) {
+        struct msghdr rest = whole->asked;
+        struct parcel parcel = {.message = &rest, .flags = whole->flags};
+        struct iovec begun;
+        ssize_t count = whole->moved > 0 ? look(call, NULL) : 0;
+
+        if (count < 0)
+            return count;
+        if (count & POLLERR) /* said once, and not by a call that has moved something */
+            break;
+        step_over(&rest, whole->moved, &begun);
+        count = receive(call, &parcel);
+        if (count < 0)
+            return count;
+        whole->message->msg_namelen = rest.msg_namelen;
+        whole->message->msg_controllen = rest.msg_controllen;
+        whole->message->msg_flags = rest.msg_flags;
+        whole->moved += (size_t)count;
+        /* Ancillary data belongs to the bytes before it: the next piece would overwrite it. */
+        if (!is_stream || count == 0 || whole->moved >= size || rest.msg_controllen > 0 ||
+            (rest.msg_flags & MSG_CTRUNC))
+            break;
+    }
+    return (ssize_t)whole->moved;
 }
 
 /* Into the queue of a unix socket that we are not connected to: no event of ours tells when there
@@ -321,8 +406,18 @@ ssize_t lw_recvmsg(int fd, struct msghdr *message, int flags, lw_nsec deadline)
 {
     struct lw_io_call call = lw_io_reading(fd, deadline_of(flags, deadline), SITE);
     struct parcel parcel = {.message = message, .flags = flags};
+    struct whole whole = {.message = message, .flags = flags};
+    ssize_t result;
 
-    return lw_io_run(&call, receive, &parcel);
+    if ((flags & MSG_WAITALL) == 0 || (flags & (MSG_OOB | MSG_ERRQUEUE)))
+        return lw_io_run(&call, receive, &parcel);
+    whole.asked = *message;
+    result = lw_io_run(&call, receive_whole, &whole);
+    if (result >= 0 || whole.moved == 0)
+        return result;
+    if (result == -ECANCELED) /* for the next wait to say */
+        lw_cancel_restore(call.me);
+    return (ssize_t)whole.moved;
 }
 
 ssize_t lw_sendmsg(int fd, const struct msghdr *message, int flags, lw_nsec deadline)
@@ -386,28 +481,4 @@ ssize_t lw_writev(int fd, const struct iovec *parts, int count, lw_nsec deadline
     if (count < 0 || count > IOV_MAX)
         return -EINVAL;
     return lw_io_run(&call, write_parts, &message);
-}
-
-/* ---- poll */
-
-static ssize_t look(struct lw_io_call *call, void *arg)
-{
-    struct pollfd pollfd = {.fd = call->fd, .events = call->events};
-    ssize_t count;
-
-    (void)arg;
-    do {
-        count = lw_io_result(lw_sys.poll(&pollfd, 1, 0));
-    } while (lw_unlikely(count == -EINTR));
-    if (count <= 0)
-        return count < 0 ? count : -EAGAIN;
-    return pollfd.revents & POLLNVAL ? -EBADF : (ssize_t)pollfd.revents;
-}
-
-int lw_poll(int fd, short events, lw_nsec deadline)
-{
-    struct lw_io_call call = {
-        .fd = fd, .side = LW_SIDE_WATCH, .events = events, .deadline = deadline, .site = SITE};
-
-    return (int)lw_io_run(&call, look, NULL);
 }
