@@ -250,6 +250,21 @@ static int letterbox(struct sockaddr_un *address)
     return fd;
 }
 
+Test(local, a_listener_takes_the_place_of_a_letterbox_once_nobody_has_it)
+{
+    struct sockaddr_un address;
+    struct stat before, now;
+    int box = letterbox(&address), listener;
+
+    cr_assert_eq(stat(path, &before), 0);
+    cr_assert_eq(lw_listen_unix(path), -EADDRINUSE);
+    cr_assert_eq(stat(path, &now), 0);
+    cr_assert_eq(now.st_ino, before.st_ino);
+    cr_assert_eq(lw_close(box), 0);
+    cr_assert_geq(listener = lw_listen_unix(path), 0);
+    cr_assert_eq(lw_close(listener), 0);
+}
+
 static int post(void *arg)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
