@@ -80,6 +80,34 @@ def unix_socket(program):
         assert process.wait(PATIENCE) == 0
 
 
+def unix_socket_of_others(program):
+    """it touches no file at its path but the socket it made, and one that nobody listens on"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "kv.sock")
+        options = ("--port", str(free_port()), "--bind", "127.0.0.1", "--unixsocket", path)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("mine")
+        done = tool(program, *options)
+        assert done.returncode == 1 and "cannot listen" in done.stdout, done
+        with open(path, encoding="utf-8") as file:
+            assert file.read() == "mine"
+        os.unlink(path)
+        with latchkv(program, "--unixsocket", path):
+            done = tool(program, *options)
+            assert done.returncode == 1 and "cannot listen" in done.stdout, done
+            with Connection(path=path) as unix:
+                assert unix.call("PING") == b"+PONG\r\n"
+            # another one that somebody put there meanwhile stays
+            os.unlink(path)
+            with socket.socket(socket.AF_UNIX) as other:
+                other.bind(path)
+        assert os.path.exists(path)
+        with latchkv(program, "--unixsocket", path):  # which nobody listens on
+            with Connection(path=path) as unix:
+                assert unix.call("PING") == b"+PONG\r\n"
+        assert not os.path.exists(path)
+
+
 def command_line(program):
     """--help and --version answer; what is wrong ends with status 2 and a message"""
     assert "LOCK key" in tool(program, "--help").stdout
@@ -447,7 +475,8 @@ def can_ping(port):
 
 
 if __name__ == "__main__":
-    run_tests([command_line, redis_cli, redis_benchmark, unix_socket, large_values, slow_reader,
+    run_tests([command_line, redis_cli, redis_benchmark, unix_socket,
+               unix_socket_of_others, large_values, slow_reader,
                killed_mid_request, hostile, request_limits, max_clients, max_memory, idle_timeout,
                expiry, scan_guarantee, locks, waiter_that_leaves, many_connections,
                idle_costs_nothing, stops_with_clients, replies_go_out_at_the_end,

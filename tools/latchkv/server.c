@@ -65,16 +65,29 @@ static int listen_unix(struct kv_server *server)
 {
     const char *path = server->config.unixsocket;
     struct stat status;
+    int fd = lw_listen_unix(path); /* in place of one that nobody listens on, of nothing else */
 
-    if (stat(path, &status) == 0 && S_ISSOCK(status.st_mode))
-        unlink(path); /* of a server that is gone */
-    int fd = lw_listen_unix(path);
     if (fd < 0) {
         kv_log("cannot listen on %s: %s", path, strerror(-fd));
         return fd;
     }
+    if (lstat(path, &status) == 0)
+        server->bound = (struct kv_bound){true, status.st_dev, status.st_ino};
     server->listeners[server->listener_count++] = fd;
     return 0;
+}
+
+/* Remove the unix socket, if the path still leads to the one we made.  We still listen: so nobody
+ * takes it for stale, puts one of his own there, and gets the same inode for it. */
+static void remove_unix(const struct kv_server *server)
+{
+    const char *path = server->config.unixsocket;
+    const struct kv_bound *bound = &server->bound;
+    struct stat status;
+
+    if (bound->there && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+        status.st_dev == bound->device && status.st_ino == bound->inode)
+        unlink(path);
 }
 
 static int listen_all(struct kv_server *server)
@@ -193,9 +206,8 @@ int kv_server_run(void *arg)
         else
             kv_log("stopped");
     }
+    remove_unix(server);
     for (unsigned i = 0; i < server->listener_count; i++)
         lw_close(server->listeners[i]);
-    if (server->config.unixsocket != NULL && server->listener_count > 0)
-        unlink(server->config.unixsocket);
     return err;
 }

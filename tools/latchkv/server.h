@@ -8,8 +8,16 @@
 #include "latchkv/store.h"
 
 #include <latchwork.h>
+#include <sys/types.h>
 
 enum { KV_LISTENERS_MAX = KV_BINDS_MAX + 1 };
+
+/* The file of the unix socket, once we have made it. */
+struct kv_bound {
+    bool there;
+    dev_t device;
+    ino_t inode;
+};
 
 struct kv_server {
     struct kv_config config;
@@ -18,6 +26,7 @@ struct kv_server {
     lw_group tasks; /* listeners, connections, the expiry */
     int listeners[KV_LISTENERS_MAX];
     unsigned listener_count;
+    struct kv_bound bound;
     int64_t started; /* coarse ms */
     char run_id[41]; /* 40 hex digits, drawn at start */
 };
