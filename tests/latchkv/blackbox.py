@@ -117,7 +117,14 @@ def command_line(program):
         done = tool(program, *wrong)
         assert done.returncode == 2 and done.stdout.startswith("latchkv: "), (wrong, done)
     with latchkv(program) as server:
-        done = tool(program, "--port", str(server.port), "--bind", "127.0.0.1")
+        port = ("--port", str(server.port))
+        for binds in (["--bind", "127.0.0.1"], ["--bind", "127.0.0.2", "--bind", "-127.0.0.1"]):
+            done = tool(program, *port, *binds)
+            assert done.returncode == 1 and "cannot listen" in done.stdout, done
+    for absent in ("192.0.2.1", "2001:db8::1", "no-such-name.invalid"):
+        with latchkv(program, "--bind", "-" + absent) as server, server.connect() as connection:
+            assert connection.call("PING") == b"+PONG\r\n"
+        done = tool(program, "--port", str(free_port()), "--bind", absent)
         assert done.returncode == 1 and "cannot listen" in done.stdout, done
 
 

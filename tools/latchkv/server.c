@@ -42,6 +42,14 @@ static void set_tcp_options(int fd, int keepalive)
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
 }
 
+/* Is there no such address on this machine?  Then one that is optional is left out.  -ENOENT and
+ * -EAGAIN: its name has none. */
+static bool is_absent(int err)
+{
+    return err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT || err == -EPROTONOSUPPORT ||
+           err == -ENOENT || err == -EAGAIN;
+}
+
 static int listen_tcp(struct kv_server *server, const char *bind)
 {
     char service[8];
@@ -51,7 +59,7 @@ static int listen_tcp(struct kv_server *server, const char *bind)
     snprintf(service, sizeof service, "%u", (unsigned)server->config.port);
     int fd = lw_listen_tcp(strcmp(host, "*") == 0 ? NULL : host, service, lw_in(LISTEN_WITHIN));
     if (fd < 0) {
-        if (optional)
+        if (optional && is_absent(fd))
             return 0;
         kv_log("cannot listen on %s port %s: %s", host, service, strerror(-fd));
         return fd;
