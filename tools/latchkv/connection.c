@@ -31,11 +31,14 @@ static lw_nsec idle_deadline(const struct kv_client *client)
     return timeout == 0 ? LW_FOREVER : lw_in((lw_nsec)timeout * LW_SEC);
 }
 
-static int send_rest(struct kv_client *client, size_t *sent, lw_nsec deadline)
+/* Send what is left, until the deadline; without one as long as the client takes some of it now and
+ * then: who reads is not idle. */
+static int send_rest(struct kv_client *client, size_t *sent, const lw_nsec *deadline)
 {
     while (*sent < client->reply.size) {
         ssize_t n =
-            lw_write(client->fd, client->reply.data + *sent, client->reply.size - *sent, deadline);
+            lw_write(client->fd, client->reply.data + *sent, client->reply.size - *sent,
+                     deadline != NULL ? *deadline : idle_deadline(client));
         if (n < 0)
             return (int)n;
         *sent += (size_t)n;
@@ -51,10 +54,13 @@ int kv_client_flush(struct kv_client *client)
         return -ENOBUFS;
     if (client->reply.size == 0)
         return 0;
-    int err = send_rest(client, &sent, idle_deadline(client));
-    if (err == -ECANCELED)
+    int err = send_rest(client, &sent, NULL);
+    if (err == -ECANCELED) {
+        lw_nsec deadline = lw_in(LAST_WORDS);
+
         LW_SHIELD()
-            (void)send_rest(client, &sent, lw_in(LAST_WORDS));
+            (void)send_rest(client, &sent, &deadline);
+    }
     kv_reply_clear(&client->reply);
     return err;
 }
