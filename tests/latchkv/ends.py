@@ -40,5 +40,27 @@ def steady_reader(program):
         assert reader.call("PING") == b"+PONG\r\n"
 
 
+def cut_reply(program):
+    """a reply that was cut off is followed by nothing, and no command runs any more"""
+    value = b"x" * 60000  # less than what is sent at once: LOCK finds it unsent
+    with latchkv(program, "--timeout", "1") as server:
+        with server.connect() as holder, server.connect() as lazy, server.connect() as other:
+            assert holder.call("SET", "big", value) == b"+OK\r\n"
+            assert holder.call("LOCK", "k") == b"+OK\r\n"
+            assert lazy.call("LOCK", "mine") == b"+OK\r\n"
+            lazy.send((command("GET", "big") + command("LOCK", "k", 1)) * 1000 +
+                      command("SET", "after", 1))
+
+            def is_free():
+                holder.call("PING")  # is not idle
+                return other.call("LOCK", "mine", 0) == b"+OK\r\n"
+
+            freed = eventually(is_free, 5)
+            got, whole = lazy.rest(), b"$%d\r\n%s\r\n$-1\r\n" % (len(value), value) * 1000
+            assert whole.startswith(got) and len(got) < len(whole), (len(got), got[-100:])
+            assert freed
+            assert other.call("EXISTS", "after") == b":0\r\n"
+
+
 if __name__ == "__main__":
-    run_tests([steady_reader])
+    run_tests([steady_reader, cut_reply])

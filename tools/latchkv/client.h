@@ -44,6 +44,7 @@ struct kv_client {
     int fd;
     bool closing; /* after the replies so far */
     bool hostile; /* it broke the protocol */
+    bool cut;     /* a reply was sent in part: nothing may follow it */
     uint64_t id;
     lw_task task;
 
@@ -81,7 +82,8 @@ void kv_client_free(struct kv_client *client);
 /* Release the key locks it holds; no lock of the store is held. */
 void kv_client_unlock(struct kv_client *client);
 
-/* Send all replies so far; waits as long as the client may be idle.  0, or why it cannot go on. */
+/* Send all replies so far; waits as long as the client may be idle.  0, or why it cannot go on: it
+ * is closing then, and what could not be sent is dropped with all that follows. */
 LW_MUST_CHECK int kv_client_flush(struct kv_client *client);
 
 /* Name it (empty: not at all).  False: it keeps its name, and the reply says why. */

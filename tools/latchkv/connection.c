@@ -52,6 +52,8 @@ int kv_client_flush(struct kv_client *client)
 
     if (client->reply.broken)
         return -ENOBUFS;
+    if (client->cut)
+        return -EPIPE;
     if (client->reply.size == 0)
         return 0;
     int err = send_rest(client, &sent, NULL);
@@ -61,6 +63,8 @@ int kv_client_flush(struct kv_client *client)
         LW_SHIELD()
             (void)send_rest(client, &sent, &deadline);
     }
+    client->cut = sent < client->reply.size;
+    client->closing |= err < 0;
     kv_reply_clear(&client->reply);
     return err;
 }

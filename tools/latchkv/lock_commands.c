@@ -47,15 +47,16 @@ static int wait_for(struct kv_client *client, lw_mutex *mutex, lw_nsec deadline)
 }
 
 /* The key lock is taken by somebody: what is before the LOCK in the pipeline goes out, then it
- * waits.  Comes back with the shard's lock held again. */
+ * waits.  Comes back with the shard's lock held again.  0, or what lw_mutex_acquire() or the spawn
+ * of the watcher says; -ECANCELED: the client is closing. */
 static int wait_outside(struct kv_client *client, struct kv_keylock *lock, lw_nsec deadline)
 {
     struct kv_store *store = &client->server->store;
     kv_shards shards = client->locked;
 
     kv_store_unlock(store, shards);
-    int err = kv_client_flush(client);
-    if (err == 0)
+    int err = -ECANCELED; /* why the replies did not go out is no answer to LOCK */
+    if (kv_client_flush(client) == 0)
         err = wait_for(client, &lock->mutex, deadline);
     kv_store_lock_always(store, shards);
     return err;
