@@ -10,13 +10,13 @@ from harness import Connection, command, eventually, latchkv, run_tests
 
 
 def stuff(connection, data):
-    """Send what fits into the buffers, and no more."""
+    """Send what fits into the buffers, and no more; nothing once the server has closed."""
     connection.socket.setblocking(False)
     view = memoryview(data)
     try:
         while len(view) > 0:
             view = view[connection.socket.send(view):]
-    except BlockingIOError:
+    except OSError:
         pass
     connection.socket.setblocking(True)
     return len(data) - len(view)
@@ -62,5 +62,49 @@ def cut_reply(program):
             assert other.call("EXISTS", "after") == b":0\r\n"
 
 
+def dead_waiter(program):
+    """who dies while it waits for a lock gives back its own, whatever it had sent, and none of that
+    is run"""
+    with latchkv(program) as server:
+        with server.connect() as holder, server.connect() as other:
+            assert holder.call("LOCK", "k") == b"+OK\r\n"
+            for later in (command("INCR", "n"), command("INCR", "n") * 1000000):
+                dying = server.connect()
+                assert dying.call("LOCK", "mine") == b"+OK\r\n"
+                dying.send(command("LOCK", "k"))
+                assert eventually(lambda: info(server, "blocked_clients") == 1)
+                stuff(dying, later)
+                dying.close()
+                assert other.call("LOCK", "mine", 15000) == b"+OK\r\n"
+                assert other.call("UNLOCK", "mine") == b"+OK\r\n"
+            assert holder.call("UNLOCK", "k") == b"+OK\r\n"
+            assert other.call("LOCK", "k") == b"+OK\r\n"
+            assert other.call("EXISTS", "n") == b":0\r\n"
+
+
+def talking_waiter(program):
+    """what is sent while it waits is run afterwards; more than a request may have ends it"""
+    with latchkv(program, "--client-query-buffer-limit", "1mb") as server:
+        with server.connect() as holder, server.connect() as waiter, server.connect() as other:
+            assert holder.call("LOCK", "k") == b"+OK\r\n"
+            waiter.send(command("PING") + command("LOCK", "k"))
+            assert waiter.reply() == b"+PONG\r\n"
+            waiter.send(command("INCR", "n") * 20000)
+            assert holder.call("UNLOCK", "k") == b"+OK\r\n"
+            assert waiter.reply() == b"+OK\r\n"
+            for number in range(1, 20001):
+                assert waiter.reply() == b":%d\r\n" % number
+            assert waiter.call("LOCK", "mine") == b"+OK\r\n"
+            assert holder.call("LOCK", "k", 0) == b"$-1\r\n"
+            assert waiter.call("UNLOCK", "k") == b"+OK\r\n"
+            assert holder.call("LOCK", "k", 0) == b"+OK\r\n"
+            waiter.send(command("LOCK", "k"))
+            assert eventually(lambda: info(server, "blocked_clients") == 1)
+            stuff(waiter, command("INCR", "n") * 500000)
+            assert other.call("LOCK", "mine", 15000) == b"+OK\r\n"
+            assert waiter.rest() == b""
+            assert other.call("GET", "n") == b"$5\r\n20000\r\n"
+
+
 if __name__ == "__main__":
-    run_tests([steady_reader, cut_reply])
+    run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter])

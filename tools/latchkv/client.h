@@ -82,6 +82,10 @@ void kv_client_free(struct kv_client *client);
 /* Release the key locks it holds; no lock of the store is held. */
 void kv_client_unlock(struct kv_client *client);
 
+/* Read what comes, behind what is there; it moves the bytes of the request before, whose arguments
+ * are gone.  0, or why it cannot go on. */
+LW_MUST_CHECK int kv_client_receive(struct kv_client *client, lw_nsec deadline);
+
 /* Send all replies so far; waits as long as the client may be idle.  0, or why it cannot go on: it
  * is closing then, and what could not be sent is dropped with all that follows. */
 LW_MUST_CHECK int kv_client_flush(struct kv_client *client);

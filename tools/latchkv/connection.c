@@ -36,9 +36,8 @@ static lw_nsec idle_deadline(const struct kv_client *client)
 static int send_rest(struct kv_client *client, size_t *sent, const lw_nsec *deadline)
 {
     while (*sent < client->reply.size) {
-        ssize_t n =
-            lw_write(client->fd, client->reply.data + *sent, client->reply.size - *sent,
-                     deadline != NULL ? *deadline : idle_deadline(client));
+        ssize_t n = lw_write(client->fd, client->reply.data + *sent, client->reply.size - *sent,
+                             deadline != NULL ? *deadline : idle_deadline(client));
         if (n < 0)
             return (int)n;
         *sent += (size_t)n;
@@ -113,15 +112,15 @@ static int prepare(struct kv_client *client)
     return 0;
 }
 
-static int receive(struct kv_client *client)
+int kv_client_receive(struct kv_client *client, lw_nsec deadline)
 {
     struct kv_input *input = &client->input;
     int err = prepare(client);
 
     if (err < 0)
         return err;
-    ssize_t n = lw_read(client->fd, input->data + input->end, input->capacity - input->end,
-                        idle_deadline(client));
+    ssize_t n =
+        lw_read(client->fd, input->data + input->end, input->capacity - input->end, deadline);
     if (n <= 0)
         return n < 0 ? (int)n : -EPIPE;
     input->end += (size_t)n;
@@ -190,7 +189,7 @@ static void serve(struct kv_client *client)
     int err = 0;
 
     while (err == 0 && !client->closing) {
-        err = receive(client);
+        err = kv_client_receive(client, idle_deadline(client));
         if (err < 0)
             break;
         err = run_requests(client);

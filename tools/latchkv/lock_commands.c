@@ -3,39 +3,50 @@
  *
  * LOCK comes here with the lock of the key's shard held, tries the key's mutex, and only when it is
  * taken gives the shard back and waits.  While it waits somebody must notice when the client goes
- * away: a second task watches the connection for that, and cancels the wait. */
+ * away: a second task reads the connection for that, and cancels the wait.  What it reads are
+ * requests for later; a client that sends more than fits its limit is closed, as one that sends
+ * too long a request. */
 #include "latchkv/commands.h"
 #include "latchkv/number.h"
 #include "latchkv/server.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 struct watcher {
-    int fd;
-    lw_task waiting;
+    struct kv_client *client;
+    bool gone; /* the client cannot go on */
 };
 
-/* Ends when the connection does, and then ends the wait; or when it is cancelled. */
+/* Read what the client sends meanwhile, as much as a request may have: the end of the connection is
+ * behind it.  Ends when that comes, and then ends the wait; or when it is cancelled. */
 static int watch_connection(void *arg)
 {
     struct watcher *watcher = arg;
-    int ready = lw_poll(watcher->fd, POLLRDHUP, LW_FOREVER);
+    int err = 0;
 
-    if (ready > 0)
-        lw_cancel(watcher->waiting);
-    return ready < 0 ? ready : 0;
+    while (err == 0)
+        err = kv_client_receive(watcher->client, LW_FOREVER);
+    if (err == -ECANCELED)
+        return err;
+    watcher->gone = true;
+    lw_cancel(watcher->client->task);
+    return 0;
 }
 
-/* Wait for the mutex; no lock of the store is held.  What lw_mutex_acquire() returns. */
+/* Wait for the mutex; no lock of the store is held, and the arguments of the request are gone when
+ * it comes back, since the watcher has the client's input until then.  What lw_mutex_acquire()
+ * returns; a client that is gone is closing, even when it has the mutex: its later commands do not
+ * run. */
 static int wait_for(struct kv_client *client, lw_mutex *mutex, lw_nsec deadline)
 {
-    struct watcher watcher = {client->fd, client->task};
+    struct watcher watcher = {client, false};
     lw_task_options options = {.name = "lock watcher"};
     lw_group group = LW_GROUP_INIT(LW_GROUP_CANCEL_AT_END);
     int scope, err = -ENOMEM;
 
+    kv_parser_reset(&client->parser);
+    client->argc = 0;
     atomic_store_explicit(&client->face.waiting, true, memory_order_relaxed);
     LW_SCOPE(&group.scope, LW_FOREVER, scope) {
         scope = lw_group_spawn(&group, watch_connection, &watcher, &options);
@@ -43,6 +54,7 @@ static int wait_for(struct kv_client *client, lw_mutex *mutex, lw_nsec deadline)
             err = lw_mutex_acquire(mutex, deadline);
     }
     atomic_store_explicit(&client->face.waiting, false, memory_order_relaxed);
+    client->closing |= watcher.gone;
     return err;
 }
 
