@@ -106,5 +106,18 @@ def talking_waiter(program):
             assert other.call("GET", "n") == b"$5\r\n20000\r\n"
 
 
+def broken_holder(program):
+    """who breaks the protocol, or quits, has no lock any more when it is told so"""
+    with latchkv(program) as server, server.connect() as other:
+        for last, answer in ((b"*x\r\n", b"-ERR Protocol error: invalid multibulk length\r\n"),
+                             (b"QUIT\r\n", b"+OK\r\n")):
+            with server.connect() as holder:
+                assert holder.call("LOCK", "k") == b"+OK\r\n"
+                holder.send(last)
+                assert holder.reply() == answer
+                assert other.call("LOCK", "k", 0) == b"+OK\r\n"
+                assert other.call("UNLOCK", "k") == b"+OK\r\n"
+
+
 if __name__ == "__main__":
-    run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter])
+    run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter, broken_holder])

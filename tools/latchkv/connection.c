@@ -193,6 +193,8 @@ static void serve(struct kv_client *client)
         if (err < 0)
             break;
         err = run_requests(client);
+        if (client->closing) /* others need not wait until it has read its last reply */
+            kv_client_unlock(client);
         kv_client_publish(client);
         /* All who have requests read them first, then all reply: a client that waits for several
          * connections is woken once for many replies, and is busy while the others come. */
