@@ -97,6 +97,34 @@ Test(commands, clients_see_each_other)
     assert_no_leaks();
 }
 
+/* Keys of which most have expired: removing those makes the tables shrink meanwhile. */
+static int list_what_stays(void *arg)
+{
+    enum { GONE = 6000, STAYS = 600 };
+    struct kv_client *client = join();
+    char line[64], wanted[16];
+
+    (void)arg;
+    for (int i = 0; i < GONE + STAYS; i++) {
+        snprintf(line, sizeof line, "SET key%d v PX %d", i, i < GONE ? 1 : 1000000);
+        run_line(client, line);
+        kv_reply_clear(&client->reply);
+    }
+    cr_assert_eq(lw_sleep(lw_in(5 * LW_MS)), 0);
+    run_line(client, "KEYS *");
+    int size = snprintf(wanted, sizeof wanted, "*%d\r\n", STAYS);
+    cr_assert_arr_eq(client->reply.data, wanted, (size_t)size, "%.8s", client->reply.data);
+    kv_client_free(client);
+    return 0;
+}
+
+Test(commands, keys_lists_each_key_once)
+{
+    start();
+    run_with(1, list_what_stays, NULL);
+    kv_store_fini(&server.store);
+}
+
 enum { MOVERS = 4, ACCOUNTS = 10, TOTAL = 1000 };
 
 static int64_t number_at(const char *reply, unsigned index)

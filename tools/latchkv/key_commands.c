@@ -90,13 +90,9 @@ void kv_run_keys(struct kv_client *client)
     struct listing listing = {&client->reply, is_star(pattern) ? NULL : pattern, 0, 0, false};
     size_t opened = kv_reply_gap_open(&client->reply);
 
-    for (unsigned i = 0; i < KV_SHARDS; i++) {
-        struct kv_space *space = &store->shards[i].spaces[client->database];
-        uint32_t position = 0;
-
-        while (kv_space_scan(space, &position, &client->clock, list_key, &listing))
-            continue;
-    }
+    for (unsigned i = 0; i < KV_SHARDS; i++)
+        kv_space_each(&store->shards[i].spaces[client->database], &client->clock, list_key,
+                      &listing);
     kv_reply_array_close(&client->reply, opened, listing.shown);
 }
 

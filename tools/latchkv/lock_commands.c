@@ -198,14 +198,8 @@ void kv_run_locks(struct kv_client *client)
     struct listing listing = {&client->reply, 0};
     size_t opened = kv_reply_gap_open(&client->reply);
 
-    for (unsigned i = 0; i < KV_SHARDS; i++) {
-        for (unsigned database = 0; database < store->databases; database++) {
-            struct kv_table *locks = &store->shards[i].spaces[database].locks;
-            uint32_t position = 0;
-
-            while (kv_table_scan(locks, &position, show_lock, &listing))
-                continue;
-        }
-    }
+    for (unsigned i = 0; i < KV_SHARDS; i++)
+        for (unsigned database = 0; database < store->databases; database++)
+            kv_table_each(&store->shards[i].spaces[database].locks, show_lock, &listing);
     kv_reply_array_close(&client->reply, opened, listing.count);
 }

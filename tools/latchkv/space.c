@@ -198,6 +198,13 @@ bool kv_space_scan(struct kv_space *space, uint32_t *position, struct kv_clock *
     return kv_table_scan(&space->keys, position, show_one, &showing);
 }
 
+void kv_space_each(struct kv_space *space, struct kv_clock *clock, kv_space_show *show, void *arg)
+{
+    struct showing showing = {space, clock, show, arg, {0, 0}};
+
+    kv_table_each(&space->keys, show_one, &showing);
+}
+
 struct kv_swept kv_space_sweep(struct kv_space *space, unsigned buckets, struct kv_clock *clock)
 {
     struct showing showing = {space, clock, NULL, NULL, {0, 0}};

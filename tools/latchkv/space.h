@@ -77,6 +77,9 @@ typedef void kv_space_show(struct kv_entry *entry, void *arg);
 bool kv_space_scan(struct kv_space *space, uint32_t *position, struct kv_clock *clock,
                    kv_space_show *show, void *arg);
 
+/* Show all of them, each once, as kv_table_each() does. */
+void kv_space_each(struct kv_space *space, struct kv_clock *clock, kv_space_show *show, void *arg);
+
 /* Remove what has expired from the next buckets: how many were removed, how many with a time to
  * live were seen. */
 struct kv_swept {

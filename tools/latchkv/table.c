@@ -133,6 +133,20 @@ void kv_table_remove(struct kv_table *table, struct kv_node **at)
     shrink(table);
 }
 
+static void visit_chain(struct kv_table *table, uint32_t bucket, kv_table_visit *visit, void *arg)
+{
+    for (struct kv_node **at = kv_table_bucket(table, bucket); *at != NULL;) {
+        struct kv_node *node = *at, *next = node->next;
+
+        if (visit(node, arg)) {
+            *at = next;
+            table->count--;
+        } else {
+            at = &node->next;
+        }
+    }
+}
+
 bool kv_table_scan(struct kv_table *table, uint32_t *position, kv_table_visit *visit, void *arg)
 {
     if (table->buckets == 0) {
@@ -147,18 +161,16 @@ bool kv_table_scan(struct kv_table *table, uint32_t *position, kv_table_visit *v
      * and behind the last one it is 2^32, that is 0. */
     *position = (backwards(bucket) | ~backwards(mask)) + 1;
 
-    for (struct kv_node **at = kv_table_bucket(table, bucket); *at != NULL;) {
-        struct kv_node *node = *at, *next = node->next;
-
-        if (visit(node, arg)) {
-            *at = next;
-            table->count--;
-        } else {
-            at = &node->next;
-        }
-    }
+    visit_chain(table, bucket, visit, arg);
     shrink(table);
     return *position != 0;
+}
+
+void kv_table_each(struct kv_table *table, kv_table_visit *visit, void *arg)
+{
+    for (uint32_t bucket = 0; bucket < table->buckets; bucket++)
+        visit_chain(table, bucket, visit, arg);
+    shrink(table);
 }
 
 void kv_table_clear(struct kv_table *table, kv_table_visit *visit, void *arg)

@@ -103,6 +103,10 @@ typedef bool kv_table_visit(struct kv_node *node, void *arg);
  * again).  The visitor does nothing else to the table. */
 bool kv_table_scan(struct kv_table *table, uint32_t *position, kv_table_visit *visit, void *arg);
 
+/* Show every node, once; the table keeps its buckets until the end, so no merge shows one again.
+ * The visitor does nothing else to the table. */
+void kv_table_each(struct kv_table *table, kv_table_visit *visit, void *arg);
+
 /* Take out every node, giving each to visit, and give back all memory of the table itself. */
 void kv_table_clear(struct kv_table *table, kv_table_visit *visit, void *arg);
 
