@@ -8,6 +8,7 @@
 #include "latchkv/number.h"
 #include "latchkv/server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,38 @@ Test(commands, keys_lists_each_key_once)
     start();
     run_with(1, list_what_stays, NULL);
     kv_store_fini(&server.store);
+}
+
+static int stop_freeing(void *arg)
+{
+    struct kv_client *client = join();
+    struct kv_trash *trash = NULL;
+    char line[64];
+
+    (void)arg;
+    for (int i = 0; i < 1000; i++) {
+        snprintf(line, sizeof line, "SET key%d v", i);
+        run_line(client, line);
+        kv_reply_clear(&client->reply);
+    }
+    size_t full = kv_memory_used();
+    kv_store_flush(&server.store, 0, &trash);
+    cr_assert_eq(lw_cancel(lw_self()), 0);
+    cr_assert_eq(kv_trash_empty(&server.store, &trash), -ECANCELED);
+    cr_assert_null(trash);
+    cr_assert_geq(kv_memory_used(), full, "it freed on after it was told to stop");
+    assert_reply(client, "DBSIZE", ":0\r\n");
+    kv_client_free(client);
+    return 0;
+}
+
+Test(commands, freeing_stops_when_told_to)
+{
+    start();
+    run_with(1, stop_freeing, NULL);
+    kv_store_fini(&server.store);
+    cr_assert_eq(kv_memory_used(), 0u);
+    assert_no_leaks();
 }
 
 enum { MOVERS = 4, ACCOUNTS = 10, TOTAL = 1000 };

@@ -2,10 +2,10 @@
 """latchkv from outside: clients that die, stall or break the protocol while others wait for what
 they hold; and that what was done is answered, at the end too."""
 
-import socket
+import re
 import time
 
-from blackbox import info
+from blackbox import SLOW, info
 from harness import Connection, command, eventually, latchkv, run_tests
 
 
@@ -119,5 +119,47 @@ def broken_holder(program):
                 assert other.call("UNLOCK", "k") == b"+OK\r\n"
 
 
+def fill_up(connection, keys):
+    """So many keys, of a few bytes each."""
+    step = 10000
+    for first in range(0, keys, step):
+        connection.send(b"".join(command("SET", "key%d" % number, "v")
+                                 for number in range(first, first + step)))
+        for _ in range(step):
+            assert connection.reply() == b"+OK\r\n"
+
+
+def flush_and_stop(program):
+    """FLUSHALL ASYNC is answered before the keys are freed, and a stop waits for no freeing"""
+    keys = 50000 if SLOW else 300000
+    for how in (("ASYNC",), ()):
+        with latchkv(program, "--workers", "1") as server:
+            with server.connect() as connection, server.connect() as other:
+                fill_up(connection, keys)
+                full = info(server, "used_memory")
+                # one batch: the only worker runs it without a switch
+                connection.send(command("FLUSHALL", *how) + command("INFO", "memory"))
+                if how:
+                    assert connection.reply() == b"+OK\r\n"
+                    used = int(re.search(br"used_memory:(\d+)", connection.reply()).group(1))
+                    assert used > full // 2, (used, full)
+                assert eventually(lambda: other.call("DBSIZE") == b":0\r\n")
+                status, seconds = server.stop()
+                assert status == 0 and seconds < (5.0 if SLOW else 1.0), (status, seconds)
+
+
+def flush_frees(program):
+    """what is flushed is freed"""
+    with latchkv(program) as server, server.connect() as connection:
+        for how in ((), ("SYNC",), ("ASYNC",)):
+            fill_up(connection, 20000)
+            assert info(server, "used_memory") > 1 << 20
+            assert connection.call("FLUSHALL", *how) == b"+OK\r\n"
+            if not how or how == ("SYNC",):
+                assert info(server, "used_memory") < 1 << 20
+            assert eventually(lambda: info(server, "used_memory") < 1 << 20)
+
+
 if __name__ == "__main__":
-    run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter, broken_holder])
+    run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter, broken_holder, flush_frees,
+               flush_and_stop])

@@ -54,7 +54,8 @@ struct kv_client {
     struct kv_arg *argv;
     struct kv_clock clock;
     kv_shards locked;       /* held for it */
-    struct kv_trash *trash; /* freed behind it */
+    struct kv_trash *trash; /* freed behind it... */
+    bool trash_later;       /* ... by a task of its own */
 
     unsigned database;
     struct kv_reply reply;

@@ -186,6 +186,24 @@ static bool refused(struct kv_client *client, const struct kv_command *container
     return false;
 }
 
+static void empty_trash(struct kv_client *client)
+{
+    static const lw_task_options options = {.name = "trash"};
+    struct kv_server *server = client->server;
+    int err;
+
+    if (client->trash_later) {
+        kv_trash_leave(&server->store, &client->trash);
+        err = lw_group_spawn(&server->tasks, kv_trash_run, &server->store, &options);
+        if (err < 0) /* as if it were not ASYNC */
+            err = kv_trash_run(&server->store);
+    } else {
+        err = kv_trash_empty(&server->store, &client->trash);
+    }
+    if (err < 0)
+        lw_cancel(client->task); /* it was said to us there: it is due again at our next wait */
+}
+
 static void run(struct kv_client *client)
 {
     struct kv_store *store = &client->server->store;
@@ -200,7 +218,7 @@ static void run(struct kv_client *client)
     client->locked = 0;
     kv_store_unlock(store, shards);
     if (client->trash != NULL)
-        kv_trash_empty(&client->trash);
+        empty_trash(client);
 }
 
 void kv_command_execute(struct kv_client *client)

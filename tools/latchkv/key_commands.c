@@ -166,11 +166,13 @@ void kv_run_scan(struct kv_client *client)
     kv_reply_gap_close(&client->reply, opened, text, (size_t)size);
 }
 
-/* FLUSHDB and FLUSHALL [ASYNC | SYNC]: either way the keys are freed when others can go on. */
+/* FLUSHDB and FLUSHALL [ASYNC | SYNC]: either way the keys are freed when others can go on; this
+ * client goes on before with ASYNC, else behind it, when their memory can be had. */
 static bool read_flush_options(struct kv_client *client)
 {
-    if (client->argc == 1 || (client->argc == 2 && (kv_arg_is(&client->argv[1], "async") ||
-                                                    kv_arg_is(&client->argv[1], "sync"))))
+    client->trash_later = client->argc == 2 && kv_arg_is(&client->argv[1], "async");
+    if (client->argc == 1 || client->trash_later ||
+        (client->argc == 2 && kv_arg_is(&client->argv[1], "sync")))
         return true;
     kv_reply_error(&client->reply, kv_error_syntax);
     return false;

@@ -246,6 +246,11 @@ void kv_space_free(struct kv_table *keys)
     kv_table_clear(keys, free_entry, NULL);
 }
 
+bool kv_space_free_some(struct kv_table *keys, uint32_t buckets)
+{
+    return kv_table_clear_some(keys, buckets, free_entry, NULL);
+}
+
 static size_t watch_bytes(size_t key_size)
 {
     return sizeof(struct kv_watch) + key_size;

@@ -91,6 +91,9 @@ struct kv_swept kv_space_sweep(struct kv_space *space, unsigned buckets, struct 
 struct kv_table kv_space_flush(struct kv_space *space);
 void kv_space_free(struct kv_table *keys);
 
+/* The same for so many buckets; true: it is done. */
+bool kv_space_free_some(struct kv_table *keys, uint32_t buckets);
+
 /* Watch a key; NULL: memory is out. */
 struct kv_watch *kv_space_watch(struct kv_space *space, const struct kv_arg *key);
 void kv_space_unwatch(struct kv_space *space, struct kv_watch *watch);

@@ -33,6 +33,11 @@ int kv_store_init(struct kv_store *store, unsigned databases)
     return 0;
 }
 
+static struct kv_trash *take_trash(struct kv_store *store)
+{
+    return atomic_exchange_explicit(&store->trash, NULL, memory_order_acquire);
+}
+
 void kv_store_fini(struct kv_store *store)
 {
     for (unsigned i = 0; i < KV_SHARDS; i++) {
@@ -43,6 +48,11 @@ void kv_store_fini(struct kv_store *store)
             kv_space_fini(&shard->spaces[database]);
         kv_free(shard->spaces, store->databases * sizeof *shard->spaces);
         shard->spaces = NULL;
+    }
+    for (struct kv_trash *bag = take_trash(store), *next; bag != NULL; bag = next) {
+        next = bag->next;
+        kv_space_free(&bag->keys);
+        kv_free(bag, sizeof *bag);
     }
 }
 
@@ -96,14 +106,48 @@ void kv_store_flush(struct kv_store *store, unsigned database, struct kv_trash *
     }
 }
 
-void kv_trash_empty(struct kv_trash **trash)
+int kv_trash_empty(struct kv_store *store, struct kv_trash **trash)
 {
+    enum { SLICE = 2048 }; /* buckets, about as many keys: a fraction of a millisecond */
+
     for (struct kv_trash *bag; (bag = *trash) != NULL;) {
-        *trash = bag->next;
-        kv_space_free(&bag->keys);
-        kv_free(bag, sizeof *bag);
+        int err = lw_checkpoint();
+
+        if (err < 0) {
+            kv_trash_leave(store, trash);
+            return err;
+        }
+        if (kv_space_free_some(&bag->keys, SLICE)) {
+            *trash = bag->next;
+            kv_free(bag, sizeof *bag);
+        }
         lw_yield();
     }
+    return 0;
+}
+
+void kv_trash_leave(struct kv_store *store, struct kv_trash **trash)
+{
+    struct kv_trash *first = *trash, *last = first;
+    struct kv_trash *below = atomic_load_explicit(&store->trash, memory_order_relaxed);
+
+    if (first == NULL)
+        return;
+    while (last->next != NULL)
+        last = last->next;
+    do
+        last->next = below;
+    while (!atomic_compare_exchange_weak_explicit(&store->trash, &below, first,
+                                                  memory_order_release, memory_order_relaxed));
+    *trash = NULL;
+}
+
+int kv_trash_run(void *arg)
+{
+    struct kv_store *store = arg;
+    struct kv_trash *trash = take_trash(store);
+
+    return kv_trash_empty(store, &trash);
 }
 
 struct kv_totals kv_store_totals(const struct kv_store *store, unsigned database)

@@ -15,6 +15,7 @@
 #include "latchkv/space.h"
 
 #include <latchwork.h>
+#include <stdatomic.h>
 
 enum { KV_SHARDS = 64 };
 
@@ -30,6 +31,7 @@ struct kv_shard {
 struct kv_store {
     struct kv_hash_seed seed;
     unsigned databases;
+    _Atomic(struct kv_trash *) trash; /* a stack; who takes from it takes all */
     struct kv_shard shards[KV_SHARDS];
 };
 
@@ -70,8 +72,13 @@ struct kv_trash {
  * freed at once when there is no memory for that. */
 void kv_store_flush(struct kv_store *store, unsigned database, struct kv_trash **trash);
 
-/* Free a list; no lock is held.  May switch. */
-void kv_trash_empty(struct kv_trash **trash);
+/* Free a list, with others in between; no lock is held.  0, or -ECANCELED: told to stop, and what
+ * is left is the store's, that is, left to the system. */
+LW_MUST_CHECK int kv_trash_empty(struct kv_store *store, struct kv_trash **trash);
+
+/* Leave a list to the store; a task with the store, which is there to free all that was left. */
+void kv_trash_leave(struct kv_store *store, struct kv_trash **trash);
+int kv_trash_run(void *store);
 
 /* What all shards together have of one database; all shards are locked. */
 struct kv_totals {

@@ -173,17 +173,30 @@ void kv_table_each(struct kv_table *table, kv_table_visit *visit, void *arg)
     shrink(table);
 }
 
-void kv_table_clear(struct kv_table *table, kv_table_visit *visit, void *arg)
+bool kv_table_clear_some(struct kv_table *table, uint32_t most, kv_table_visit *visit, void *arg)
 {
-    for (uint32_t bucket = 0; bucket < table->buckets; bucket++) {
+    for (; table->buckets > 0 && most > 0; most--) {
+        uint32_t bucket = --table->buckets;
+        unsigned segment = segment_of(bucket);
+
         for (struct kv_node *node = *kv_table_bucket(table, bucket), *next; node; node = next) {
             next = node->next;
             (void)visit(node, arg);
         }
+        if (bucket == segment_first(segment)) {
+            kv_free(table->segments[segment], segment_bytes(segment));
+            table->segments[segment] = NULL;
+        }
     }
-    for (unsigned segment = 0; segment < KV_TABLE_SEGMENTS; segment++)
-        kv_free(table->segments[segment], segment_bytes(segment));
+    if (table->buckets > 0)
+        return false;
     *table = (struct kv_table){0};
+    return true;
+}
+
+void kv_table_clear(struct kv_table *table, kv_table_visit *visit, void *arg)
+{
+    (void)kv_table_clear_some(table, UINT32_MAX, visit, arg);
 }
 
 bool kv_table_check(const struct kv_table *table)

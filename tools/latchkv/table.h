@@ -110,6 +110,10 @@ void kv_table_each(struct kv_table *table, kv_table_visit *visit, void *arg);
 /* Take out every node, giving each to visit, and give back all memory of the table itself. */
 void kv_table_clear(struct kv_table *table, kv_table_visit *visit, void *arg);
 
+/* The same for the last `most` buckets that are left; true: it is done.  In between the table is
+ * good for nothing else. */
+bool kv_table_clear_some(struct kv_table *table, uint32_t most, kv_table_visit *visit, void *arg);
+
 /* Whether the invariants above hold.  Walks everything: for tests. */
 bool kv_table_check(const struct kv_table *table);
 
