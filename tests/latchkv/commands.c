@@ -21,6 +21,7 @@ static void start(void)
 {
     server = (struct kv_server){.config = {.databases = 4,
                                            .maxclients = 100,
+                                           .maxlocks = 3,
                                            .bulk_max = 1 << 20,
                                            .query_max = 1 << 20,
                                            .bind_count = 0}};
@@ -84,6 +85,21 @@ static int use_each(void *arg)
     assert_reply(client, "LOCK k -1", "-ERR timeout is negative\r\n");
     assert_reply(client, "LOCK k 1 2", "-ERR syntax error\r\n");
     assert_reply(client, "LOCKS", "*0\r\n");
+    for (int round = 0; round < 2; round++) {
+        static const char full[] = "-ERR max number of locks per client reached\r\n";
+
+        assert_reply(client, "LOCK k1", "+OK\r\n");
+        assert_reply(client, "LOCK k2", "+OK\r\n");
+        assert_reply(client, "LOCK k3", "+OK\r\n");
+        assert_reply(client, "LOCK k4", full);
+        assert_reply(client, "LOCK k3", "-ERR this client holds the lock already\r\n");
+        assert_reply(other, "LOCK k4", "+OK\r\n");
+        assert_reply(other, "UNLOCK k4", "+OK\r\n");
+        assert_reply(client, "UNLOCK k2", "+OK\r\n");
+        assert_reply(client, "LOCK k4", "+OK\r\n");
+        assert_reply(client, "LOCK k2", full);
+        assert_reply(client, "RESET", "+RESET\r\n");
+    }
     kv_client_free(client);
     kv_client_free(other);
     return 0;

@@ -40,6 +40,7 @@ void kv_client_unlock(struct kv_client *client)
 
         kv_store_lock_always(store, kv_shards_of(hash));
         kv_keylock_release(space, lock);
+        client->held_count--;
         kv_store_unlock(store, kv_shards_of(hash));
     }
 }

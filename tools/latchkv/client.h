@@ -61,6 +61,7 @@ struct kv_client {
     struct kv_reply reply;
     struct kv_transaction transaction;
     struct kv_keylock *held; /* its key locks */
+    uint64_t held_count;     /* of them */
 
     struct kv_input input;
     struct kv_parser parser;

@@ -29,6 +29,7 @@ static const struct option options[] = {
      "threads that run connections; 0: one per usable CPU (0)"},
     {"databases", NUMBER, AT(databases), 1, 1024, "N", "for SELECT (16)"},
     {"maxclients", NUMBER, AT(maxclients), 1, 1000000, "N", "connections at one time (10000)"},
+    {"maxlocks", NUMBER, AT(maxlocks), 1, 1000000, "N", "locks that one client may hold (1024)"},
     {"maxmemory", BYTES, AT(maxmemory), 0, INT64_MAX, "BYTES",
      "refuse to store more; 0: no limit (0)"},
     {"timeout", NUMBER, AT(timeout), 0, INT32_MAX, "SEC",
@@ -50,6 +51,7 @@ static const struct kv_config defaults = {
     .port = 7379,
     .databases = 16,
     .maxclients = 10000,
+    .maxlocks = 1024,
     .keepalive = 300,
     .bulk_max = UINT64_C(512) << 20,
     .query_max = UINT64_C(1) << 30,
@@ -70,7 +72,8 @@ static const char help_tail[] =
     "                         on, no commands) until UNLOCK or the end of the connection; waits\n"
     "                         its turn for timeout-ms, without one for ever, with 0 not at all.\n"
     "                         OK, or null when the time is over; an error when this client holds\n"
-    "                         it already. In a transaction it does not wait.\n"
+    "                         it already, or --maxlocks others. In a transaction it does not\n"
+    "                         wait.\n"
     "  UNLOCK key             OK, or an error when this client does not hold it.\n"
     "  LOCKS                  for each lock that is held: key, db, owner (a client id), for how\n"
     "                         many milliseconds (held-ms), and how many clients wait (waiters).\n"

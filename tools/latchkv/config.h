@@ -21,6 +21,7 @@ struct kv_config {
     uint64_t workers;
     uint64_t databases;
     uint64_t maxclients;
+    uint64_t maxlocks;  /* key locks that one client may hold */
     uint64_t maxmemory; /* bytes; 0: no limit */
     uint64_t timeout;   /* seconds a client may be idle; 0: for ever */
     uint64_t keepalive; /* seconds; 0: none */

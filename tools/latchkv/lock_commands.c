@@ -133,6 +133,10 @@ void kv_run_lock(struct kv_client *client)
         kv_reply_error(&client->reply, "ERR this client holds the lock already");
         return;
     }
+    if (client->held_count >= client->server->config.maxlocks) {
+        kv_reply_error(&client->reply, "ERR max number of locks per client reached");
+        return;
+    }
     lock = kv_keylock_use(space, key, client->database);
     if (lock == NULL) {
         kv_reply_error(&client->reply, kv_error_nomem);
@@ -143,6 +147,7 @@ void kv_run_lock(struct kv_client *client)
         err = wait_outside(client, lock, deadline);
     if (err == 0) {
         kv_keylock_own(lock, client->id, &client->held);
+        client->held_count++;
         kv_reply_ok(&client->reply);
         return;
     }
@@ -161,6 +166,7 @@ void kv_run_unlock(struct kv_client *client)
         return;
     }
     kv_keylock_release(space, lock);
+    client->held_count--;
     kv_reply_ok(&client->reply);
 }
 
