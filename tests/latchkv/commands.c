@@ -142,6 +142,38 @@ Test(commands, keys_lists_each_key_once)
     kv_store_fini(&server.store);
 }
 
+static int watch_again(void *arg)
+{
+    struct kv_client *client = join(), *other = join();
+
+    (void)arg;
+    assert_reply(client, "WATCH a b", "+OK\r\n");
+    size_t used = kv_memory_used();
+    for (int i = 0; i < 1000; i++)
+        assert_reply(client, "WATCH a b a", "+OK\r\n");
+    cr_assert_eq(kv_memory_used(), used);
+    /* the first look decides; a key of another database is another key */
+    assert_reply(client, "SELECT 1", "+OK\r\n");
+    assert_reply(client, "WATCH a", "+OK\r\n");
+    assert_reply(other, "SET a 1", "+OK\r\n");
+    assert_reply(client, "SELECT 0", "+OK\r\n");
+    assert_reply(client, "WATCH a", "+OK\r\n");
+    assert_reply(client, "MULTI", "+OK\r\n");
+    assert_reply(client, "EXEC", "*-1\r\n");
+    kv_client_free(client);
+    kv_client_free(other);
+    return 0;
+}
+
+Test(commands, a_key_is_watched_once)
+{
+    start();
+    run_with(1, watch_again, NULL);
+    kv_store_fini(&server.store);
+    cr_assert_eq(kv_memory_used(), 0u);
+    assert_no_leaks();
+}
+
 static int stop_freeing(void *arg)
 {
     struct kv_client *client = join();
@@ -266,6 +298,7 @@ static const char *const lines[] = {
     "LOCKS",
     "UNLOCK one",
     "WATCH a b c d e f",
+    "WATCH f g f",
     "MULTI",
     "SET a 5",
     "LOCK three",

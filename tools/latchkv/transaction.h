@@ -4,6 +4,7 @@
 #define LATCHKV_TRANSACTION_H
 
 #include "latchkv/parser.h"
+#include "latchkv/table.h"
 
 struct kv_client;
 struct kv_command;
@@ -18,8 +19,10 @@ struct kv_queued {
     struct kv_arg argv[];
 };
 
-/* A key that is watched, and how it was then. */
+/* A key that is watched, and how it was then.  It lies in a table of the client's by its watch,
+ * which stands for key and database: so it is found again however many there are. */
 struct kv_watching {
+    struct kv_node node; /* its key is the pointer `watch` */
     struct kv_watch *watch;
     uint64_t hash, version;
     unsigned database;
@@ -32,12 +35,16 @@ struct kv_transaction {
     unsigned count; /* of queued commands */
     size_t bytes;   /* of them */
     struct kv_queued *first, *last;
-    struct kv_watching *watching;
-    unsigned watching_count, watching_max;
+    struct kv_table *watching; /* NULL: nothing */
+    uint64_t watched;          /* the shards of the keys in it */
 };
 
 /* Queue the client's command.  False: memory is out, or the transaction is too long. */
 bool kv_transaction_queue(struct kv_client *client);
+
+/* Watch a key of the client's database, whose shard is locked; once is enough.  False: memory is
+ * out. */
+bool kv_transaction_watch(struct kv_client *client, const struct kv_arg *key);
 
 /* Forget queue and watches; takes the locks it needs. */
 void kv_transaction_end(struct kv_client *client);

@@ -3,7 +3,6 @@
  * its watched keys lie in, from the look at the watches to the end of the last command: so it is
  * one step for everybody else. */
 #include "latchkv/commands.h"
-#include "latchkv/memory.h"
 #include "latchkv/server.h"
 
 void kv_run_multi(struct kv_client *client)
@@ -26,36 +25,6 @@ void kv_run_discard(struct kv_client *client)
     kv_reply_ok(&client->reply);
 }
 
-/* A key that is watched twice is counted twice: the older look decides. */
-static bool watch(struct kv_client *client, const struct kv_arg *key)
-{
-    struct kv_transaction *transaction = &client->transaction;
-    struct kv_space *space = kv_client_space(client, &client->server->store, key);
-
-    if (transaction->watching_count == transaction->watching_max) {
-        size_t bytes = transaction->watching_max * sizeof *transaction->watching;
-        unsigned most = transaction->watching_max != 0 ? 2 * transaction->watching_max : 4;
-        struct kv_watching *more =
-            kv_resize(transaction->watching, bytes, most * sizeof *transaction->watching);
-
-        if (more == NULL)
-            return false;
-        transaction->watching = more;
-        transaction->watching_max = most;
-    }
-    (void)kv_space_at(space, key, &client->clock); /* an expired key is absent from here on */
-    struct kv_watch *watched = kv_space_watch(space, key);
-    if (watched == NULL)
-        return false;
-    transaction->watching[transaction->watching_count++] = (struct kv_watching){
-        .watch = watched,
-        .hash = key->hash,
-        .version = watched->version,
-        .database = client->database,
-    };
-    return true;
-}
-
 void kv_run_watch(struct kv_client *client)
 {
     if (client->transaction.open) {
@@ -63,7 +32,7 @@ void kv_run_watch(struct kv_client *client)
         return;
     }
     for (unsigned i = 1; i < client->argc; i++) {
-        if (!watch(client, &client->argv[i])) {
+        if (!kv_transaction_watch(client, &client->argv[i])) {
             kv_reply_error(&client->reply, kv_error_nomem);
             return;
         }
