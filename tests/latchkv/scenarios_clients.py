@@ -268,7 +268,8 @@ INTROSPECTION = "\n".join("COMMAND INFO " + name for name in (
     "incr decr incrby decrby append strlen del unlink exists touch type expire pexpire expireat "
     "pexpireat ttl pttl persist keys scan dbsize flushdb flushall multi exec discard watch unwatch "
     "info time client|id client|list client|info client|setname client|getname config|get "
-    "command|count command|list command|info command|docs command|getkeys GET").split()) + r"""
+    "command|count command|list command|info command|docs command|getkeys "
+    "command|getkeysandflags GET").split()) + r"""
 COMMAND INFO nosuch
 COMMAND INFO client|nosuch nosuch|x
 COMMAND DOCS nosuch
@@ -280,7 +281,31 @@ COMMAND GETKEYS get a b
 COMMAND GETKEYS ping a
 COMMAND GETKEYS del a b c
 COMMAND GETKEYS mset a b c d
+COMMAND GETKEYSANDFLAGS
+COMMAND GETKEYSANDFLAGS nosuch a
+COMMAND GETKEYSANDFLAGS get
+COMMAND GETKEYSANDFLAGS get a
+COMMAND GETKEYSANDFLAGS ping a
+COMMAND GETKEYSANDFLAGS del a b c
+COMMAND GETKEYSANDFLAGS mset a b c d
+COMMAND GETKEYSANDFLAGS set a b
+COMMAND GETKEYSANDFLAGS set a b EX 10 GET
+COMMAND GETKEYSANDFLAGS exists a
 COMMAND LIST x
+COMMAND LIST FILTERBY
+COMMAND LIST FILTERBY PATTERN
+COMMAND LIST FILTERBY nosuch x
+COMMAND LIST FILTERBY PATTERN a b
+COMMAND LIST FILTERBY PATTERN a FILTERBY PATTERN b
+COMMAND LIST filterby MODULE nosuch
+COMMAND LIST filterby ACLCAT nosuch
+COMMAND LIST FILTERBY ACLCAT @transaction
+~ COMMAND LIST FILTERBY ACLCAT transaction
+~ COMMAND LIST FILTERBY aclcat TRANSACTION
+COMMAND LIST FILTERBY PATTERN strlen
+COMMAND LIST FILTERBY PATTERN Strle?
+COMMAND LIST FILTERBY PATTERN client|id
+~ COMMAND LIST FILTERBY PATTERN command*
 COMMAND LIST FILTERBY PATTERN nothing*
 COMMAND nosuch
 ? COMMAND

@@ -71,6 +71,22 @@ Test(text, what_is_not_canonical_is_no_number)
         cr_assert_not(kv_parse_int(wrong[i], strlen(wrong[i]), &number), "%s", wrong[i]);
 }
 
+Test(text, loose_numbers_have_signs)
+{
+    uint64_t number = 7;
+
+    cr_assert(kv_parse_loose("", 0, &number));
+    cr_assert_eq(number, 0u);
+    cr_assert(kv_parse_loose("+12", 3, &number));
+    cr_assert_eq(number, 12u);
+    cr_assert(kv_parse_loose("-1", 2, &number));
+    cr_assert_eq(number, UINT64_MAX);
+    cr_assert_not(kv_parse_loose("-", 1, &number));
+    cr_assert_not(kv_parse_loose("+-1", 3, &number));
+    cr_assert_not(kv_parse_loose(" 1", 2, &number));
+    cr_assert_not(kv_parse_loose("-18446744073709551616", 21, &number));
+}
+
 Test(text, cursors_fill_64_bits)
 {
     uint64_t number;

@@ -222,33 +222,91 @@ void kv_run_command_docs(struct kv_client *client)
     }
 }
 
-/* COMMAND LIST [FILTERBY PATTERN glob]; of the other filters, there are no modules here. */
-void kv_run_command_list(struct kv_client *client)
+/* Which commands LIST shows. */
+struct list_filter {
+    const struct kv_arg *pattern; /* NULL: any name */
+    unsigned categories;          /* one of them */
+};
+
+static unsigned category_named(const struct kv_arg *name)
+{
+    for (unsigned i = 0; i < sizeof category_names / sizeof *category_names; i++)
+        if (kv_arg_is(name, category_names[i] + 1))
+            return 1u << i;
+    return 0;
+}
+
+/* [FILTERBY MODULE name | ACLCAT category | PATTERN glob]; there are no modules here. */
+static bool read_list_filter(struct kv_client *client, struct list_filter *filter)
 {
     const struct kv_arg *argv = client->argv;
-    struct kv_arg all = {.data = "*", .size = 1};
-    const struct kv_arg *pattern = &all;
+
+    *filter = (struct list_filter){NULL, ~0u};
+    if (client->argc == 2)
+        return true;
+    if (client->argc == 5 && kv_arg_is(&argv[2], "filterby")) {
+        if (kv_arg_is(&argv[3], "pattern")) {
+            filter->pattern = &argv[4];
+            return true;
+        }
+        if (kv_arg_is(&argv[3], "aclcat")) {
+            filter->categories = category_named(&argv[4]);
+            return true;
+        }
+        if (kv_arg_is(&argv[3], "module")) {
+            filter->categories = 0;
+            return true;
+        }
+    }
+    kv_reply_error(&client->reply, kv_error_syntax);
+    return false;
+}
+
+/* Reply the names of those that pass, subcommands too; how many. */
+static size_t list_rows(struct kv_client *client, const struct kv_command *rows,
+                        const struct list_filter *filter)
+{
+    const struct kv_arg *pattern = filter->pattern;
     size_t count = 0;
 
-    if (client->argc == 5 && kv_arg_is(&argv[2], "filterby") && kv_arg_is(&argv[3], "pattern")) {
-        pattern = &argv[4];
-    } else if (client->argc != 2) {
-        kv_reply_error(&client->reply, kv_error_syntax);
-        return;
-    }
-    size_t opened = kv_reply_gap_open(&client->reply);
-    for (const struct kv_command *command = kv_commands; command->name != NULL; command++) {
-        if (command->flags & KV_UNLISTED ||
-            !kv_glob_match(pattern->data, pattern->size, command->name, strlen(command->name),
-                           true))
+    for (; rows != NULL && rows->name != NULL; rows++) {
+        if (rows->flags & KV_UNLISTED)
             continue;
-        kv_reply_text(&client->reply, command->name);
-        count++;
+        if ((categories_of(rows) & filter->categories) != 0 &&
+            (pattern == NULL ||
+             kv_glob_match(pattern->data, pattern->size, rows->name, strlen(rows->name), true))) {
+            kv_reply_text(&client->reply, rows->name);
+            count++;
+        }
+        count += list_rows(client, rows->subcommands, filter);
     }
+    return count;
+}
+
+void kv_run_command_list(struct kv_client *client)
+{
+    struct list_filter filter;
+
+    if (!read_list_filter(client, &filter))
+        return;
+    size_t opened = kv_reply_gap_open(&client->reply);
+    size_t count = list_rows(client, kv_commands, &filter);
     kv_reply_array_close(&client->reply, opened, count);
 }
 
-void kv_run_command_getkeys(struct kv_client *client)
+/* What the request does with its keys.  SET reads them only when it is asked to GET. */
+static const char *access_of(const struct kv_command *command, const struct kv_arg *argv,
+                             unsigned argc)
+{
+    if (strstr(command->keys.access, "variable_flags") == NULL)
+        return command->keys.access;
+    for (unsigned i = 3; i < argc; i++)
+        if (kv_arg_is(&argv[i], "get"))
+            return "RW access update";
+    return "OW update";
+}
+
+static void reply_keys(struct kv_client *client, bool with_flags)
 {
     const struct kv_command *container;
     const struct kv_arg *argv = client->argv + 2;
@@ -266,9 +324,24 @@ void kv_run_command_getkeys(struct kv_client *client)
         struct kv_key_range keys = kv_command_keys(command, argc);
 
         kv_reply_array(reply, (keys.last - keys.first) / keys.step + 1);
-        for (unsigned i = keys.first; i <= keys.last; i += keys.step)
+        for (unsigned i = keys.first; i <= keys.last; i += keys.step) {
+            if (with_flags)
+                kv_reply_array(reply, 2);
             kv_reply_bulk(reply, argv[i].data, argv[i].size);
+            if (with_flags)
+                reply_words(client, '+', access_of(command, argv, argc));
+        }
     }
+}
+
+void kv_run_command_getkeys(struct kv_client *client)
+{
+    reply_keys(client, false);
+}
+
+void kv_run_command_getkeysandflags(struct kv_client *client)
+{
+    reply_keys(client, true);
 }
 
 void kv_run_command_help(struct kv_client *client)
@@ -278,7 +351,7 @@ void kv_run_command_help(struct kv_client *client)
         "    Return details about all commands.",
         "COUNT",
         "    Return the total number of commands in this server.",
-        "LIST [FILTERBY PATTERN <pattern>]",
+        "LIST [FILTERBY (MODULE <module-name>|ACLCAT <category>|PATTERN <pattern>)]",
         "    Return a list of all commands in this server.",
         "INFO [<command-name> ...]",
         "    Return details about multiple commands.",
@@ -286,6 +359,8 @@ void kv_run_command_help(struct kv_client *client)
         "    Return documentation details about multiple commands.",
         "GETKEYS <full-command>",
         "    Return the keys from a full command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys and the access flags from a full command.",
         NULL,
     };
 

@@ -37,6 +37,7 @@ kv_run kv_run_time, kv_run_config_get, kv_run_config_help, kv_run_info;
 
 /* command_commands.c */
 kv_run kv_run_command, kv_run_command_count, kv_run_command_list, kv_run_command_info;
-kv_run kv_run_command_docs, kv_run_command_getkeys, kv_run_command_help;
+kv_run kv_run_command_docs, kv_run_command_getkeys, kv_run_command_getkeysandflags;
+kv_run kv_run_command_help;
 
 #endif

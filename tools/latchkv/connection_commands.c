@@ -43,6 +43,11 @@ void kv_run_select(struct kv_client *client)
 
     if (!kv_arg_int(client, 1, &number))
         return;
+    if (number < INT32_MIN || number > INT32_MAX) {
+        kv_reply_error(&client->reply,
+                       "ERR value is out of range, value must between -2147483648 and 2147483647");
+        return;
+    }
     if (number < 0 || number >= (int64_t)client->server->store.databases) {
         kv_reply_error(&client->reply, "ERR DB index is out of range");
         return;

@@ -16,6 +16,12 @@ static bool is_blank(char c)
     return isspace((unsigned char)c) || c == '\0';
 }
 
+/* Other blanks, as a vertical tab, are left out before a word, but are part of it within. */
+static bool ends_word(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0';
+}
+
 static int hex_digit(char c)
 {
     if (!isxdigit((unsigned char)c))
@@ -66,7 +72,7 @@ static bool read_quoted(struct line *line, char quote)
 
 static bool read_word(struct line *line)
 {
-    while (line->at < line->end && !is_blank(*line->at)) {
+    while (line->at < line->end && !ends_word(*line->at)) {
         char c = *line->at++;
 
         if (c == '"' || c == '\'')

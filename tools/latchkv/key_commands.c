@@ -150,7 +150,7 @@ void kv_run_scan(struct kv_client *client)
     int64_t count = 10;
     uint64_t cursor;
 
-    if (!kv_parse_cursor(client->argv[1].data, client->argv[1].size, &cursor)) {
+    if (!kv_parse_loose(client->argv[1].data, client->argv[1].size, &cursor)) {
         kv_reply_error(&client->reply, "ERR invalid cursor");
         return;
     }

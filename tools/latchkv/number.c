@@ -47,6 +47,21 @@ bool kv_parse_cursor(const char *text, size_t size, uint64_t *number)
     return true;
 }
 
+bool kv_parse_loose(const char *text, size_t size, uint64_t *number)
+{
+    bool sign = size > 0 && (text[0] == '-' || text[0] == '+');
+    bool negative = sign && text[0] == '-';
+
+    *number = 0;
+    if (size == 0)
+        return true;
+    if (!kv_parse_cursor(text + sign, size - sign, number))
+        return false;
+    if (negative)
+        *number = 0 - *number;
+    return true;
+}
+
 bool kv_parse_bytes(const char *text, uint64_t *bytes)
 {
     static const struct {

@@ -13,8 +13,12 @@ enum { KV_NUMBER_MAX = 20 }; /* the longest: "-9223372036854775808" */
  * or out of range. */
 bool kv_parse_int(const char *text, size_t size, int64_t *number);
 
-/* The same, any run of digits, for cursors. */
+/* The same, any run of digits. */
 bool kv_parse_cursor(const char *text, size_t size, uint64_t *number);
+
+/* As strtoul(3), which Redis reads cursors with: nothing is 0, there may be a sign, and -1 is the
+ * largest; but no blanks before. */
+bool kv_parse_loose(const char *text, size_t size, uint64_t *number);
 
 /* A number of bytes with Redis' units: "100", "64k" (thousands), "64kb" (1024s), m, mb, g, gb. */
 bool kv_parse_bytes(const char *text, uint64_t *bytes);
