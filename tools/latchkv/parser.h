@@ -5,8 +5,9 @@
  * The caller owns the bytes.  It shows the parser all it has from the start of a request on, as
  * often as more arrives, at whatever address; the parser remembers how far it came.  When a request
  * is complete its arguments point into those bytes, and stay good until the caller moves them.
- * Nothing is allocated for requests of few arguments; what a hostile client announces costs
- * nothing until it sends it. */
+ * Nothing is allocated for requests of few arguments, and for more only as they come.  Of a long
+ * one, kv_parser_wants() tells as soon as its length is known: a caller that makes room at once
+ * spends that much, up to bulk_max, for a client that only announced it. */
 #ifndef LATCHKV_PARSER_H
 #define LATCHKV_PARSER_H
 
