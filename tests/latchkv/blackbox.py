@@ -451,16 +451,6 @@ def stops_with_clients(program):
             assert idle[4].rest() == b""
 
 
-def replies_go_out_at_the_end(program):
-    """what was done before the stop is answered"""
-    with latchkv(program) as server, server.connect() as connection:
-        connection.send(command("SET", "a", "1") * 1000)
-        replies = [connection.reply() for _ in range(1000)]
-        assert replies == [b"+OK\r\n"] * 1000
-        status, _ = server.stop()
-        assert status == 0 and connection.rest() == b""
-
-
 def second_server_on_the_port(program):
     """a port just left by a server can be listened on at once"""
     port = free_port()
@@ -482,9 +472,8 @@ def can_ping(port):
 
 
 if __name__ == "__main__":
-    run_tests([command_line, redis_cli, redis_benchmark, unix_socket,
-               unix_socket_of_others, large_values, slow_reader,
-               killed_mid_request, hostile, request_limits, max_clients, max_memory, idle_timeout,
-               expiry, scan_guarantee, locks, waiter_that_leaves, many_connections,
-               idle_costs_nothing, stops_with_clients, replies_go_out_at_the_end,
+    run_tests([command_line, redis_cli, redis_benchmark, unix_socket, unix_socket_of_others,
+               large_values, slow_reader, killed_mid_request, hostile, request_limits, max_clients,
+               max_memory, idle_timeout, expiry, scan_guarantee, locks, waiter_that_leaves,
+               many_connections, idle_costs_nothing, stops_with_clients,
                second_server_on_the_port])

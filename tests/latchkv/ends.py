@@ -119,6 +119,26 @@ def broken_holder(program):
                 assert other.call("UNLOCK", "k") == b"+OK\r\n"
 
 
+def answered_at_the_end(program):
+    """One try: a stop while the replies do not fit into the socket, and all is read after it."""
+    value = b"x" * (16 << 20)
+    with latchkv(program) as server, server.connect() as connection:
+        assert connection.call("SET", "big", value) == b"+OK\r\n"
+        connection.send(command("SET", "a", 1) * 50 + command("GET", "big"))
+        assert connection.reply() == b"+OK\r\n"
+        # the first has come: all ran, in one batch, and the value does not fit
+        server.process.terminate()
+        rest, wanted = connection.rest(), b"$%d\r\n%s\r\n" % (len(value), value)
+        assert (b"+OK\r\n" * 49 + wanted).startswith(rest), rest[-100:]
+        return rest.endswith(wanted)
+
+
+def replies_go_out_at_the_end(program):
+    """what was done before the stop is answered, when the client reads it"""
+    # The server has a moment only for that, in which we may not have had the CPU: try again.
+    assert any(answered_at_the_end(program) for _ in range(10))
+
+
 def fill_up(connection, keys):
     """So many keys, of a few bytes each."""
     step = 10000
@@ -162,4 +182,4 @@ def flush_frees(program):
 
 if __name__ == "__main__":
     run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter, broken_holder, flush_frees,
-               flush_and_stop])
+               flush_and_stop, replies_go_out_at_the_end])
