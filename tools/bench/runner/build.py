@@ -17,11 +17,13 @@ def _run(command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def configure(directory):
-    if os.path.exists(os.path.join(directory, "build.ninja")):
+def configure(directory, again=False):
+    """Make the build; again: look once more for what was not there when it was made."""
+    made = os.path.exists(os.path.join(directory, "build.ninja"))
+    if made and not again:
         return
-    done = _run(["meson", "setup", directory, ROOT, "--buildtype=release", "-Dtests=disabled",
-                 "-Dpeers=auto", "-Dtools=true"])
+    done = _run(["meson", "setup", directory, ROOT, *(["--reconfigure"] if made else []),
+                 "--buildtype=release", "-Dtests=disabled", "-Dpeers=auto", "-Dtools=true"])
     if done.returncode != 0:
         raise SystemExit(done.stdout + "\nthe build could not be configured")
 
@@ -41,8 +43,12 @@ def build(directory, names, say):
     A program that the build does not know lacks its compiler or library: it is in neither.
     """
     directory = os.path.abspath(directory)
+    made_before = os.path.exists(os.path.join(directory, "build.ninja"))
     configure(directory)
     known = targets(directory)
+    if made_before and not known.keys() >= set(names):
+        configure(directory, again=True)  # it may have been installed meanwhile
+        known = targets(directory)
     files, broken = {}, set()
     for name in names:
         if name not in known:
