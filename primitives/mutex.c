@@ -44,7 +44,7 @@
 /* How long one may lose against those who come by. */
 #define FAIR_AFTER (1 * LW_MS)
 
-enum { QUEUE_FOR_IT = 1 }; /* of try_under_guard(): beside 0 and the negative codes */
+enum { QUEUE_FOR_IT = 1, ORPHANED = 2 }; /* try_under_guard(): beside 0 and negative codes */
 
 /* One acquire that did not get the mutex at once. */
 struct contender {
@@ -109,7 +109,8 @@ static bool is_orphaned(uint64_t owner)
     const struct lw_record *record = lw_record_of(id);
     uint64_t ctl = lw_load_acq(&record->ctl);
 
-    return LW_CTL_GENERATION(ctl) != lw_id_generation(id) || (ctl & LW_LIVE) == 0;
+    return LW_CTL_GENERATION(ctl) != lw_id_generation(id) || (ctl & LW_LIVE) == 0 ||
+           lw_record_is_done(record);
 }
 
 /* Take it, or fail, or queue for it: one guard section. */
@@ -127,8 +128,7 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
     } else if (lw_unlikely(word & INCONSISTENT)) {
         err = -EOWNERDEAD;
     } else if (lw_unlikely(owner != 0 && is_orphaned(owner))) {
-        word |= DEAD;
-        err = -ENOTRECOVERABLE;
+        err = ORPHANED;
     } else if (owner == 0) {
         lw_lock_hint(lock, mine >> LW_LOCK_OWNER_SHIFT);
         word |= mine;
@@ -182,6 +182,10 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
 
         if (err == 0)
             return lw_hold_push(cold, lock, site);
+        if (err == ORPHANED) {
+            lw_mutex_mark(lock, DEAD);
+            err = -ENOTRECOVERABLE;
+        }
         if (err != QUEUE_FOR_IT)
             return err;
         if (!self.back)

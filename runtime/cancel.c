@@ -35,26 +35,30 @@ static bool is_over(uint64_t ctl, uint32_t generation)
     return LW_CTL_GENERATION(ctl) != generation || (ctl & LW_LIVE) == 0;
 }
 
-/* All fresh ones, to be delivered; the requests stay.  False: there are none. */
-static bool take_fresh(struct lw_record *record, uint32_t generation)
+/* All fresh ones, to be delivered; the requests stay.  How many: 0 to 255. */
+static unsigned take_fresh(struct lw_record *record, uint32_t generation)
 {
     uint64_t ctl = lw_load_acq(&record->ctl);
 
     do {
         if (is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) == 0)
-            return false;
+            return 0;
     } while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK));
-    return true;
+    return (unsigned)((ctl & LW_CTL_FRESH_MASK) >> LW_CTL_FRESH_SHIFT);
 }
 
-static void give_back(struct lw_record *record, uint32_t generation)
+/* As many as were taken: each of them can be withdrawn by itself. */
+static void give_back(struct lw_record *record, uint32_t generation, unsigned count)
 {
-    uint64_t ctl = lw_load_rlx(&record->ctl);
+    uint64_t ctl = lw_load_rlx(&record->ctl), next;
 
     do {
-        if (is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) != 0)
+        uint64_t room = (LW_CTL_FRESH_MASK - (ctl & LW_CTL_FRESH_MASK)) >> LW_CTL_FRESH_SHIFT;
+
+        if (is_over(ctl, generation))
             return;
-    } while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl + (UINT64_C(1) << LW_CTL_FRESH_SHIFT)));
+        next = ctl + ((count < room ? count : room) << LW_CTL_FRESH_SHIFT);
+    } while (!lw_cas_acq_rel(&record->ctl, &ctl, next));
 }
 
 bool lw_cancel_request(struct lw_record *record, uint32_t generation)
@@ -74,15 +78,20 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
 
     for (;;) {
         uint64_t wait = lw_load_acq(&cold->wait); /* [W1] [W3] */
+        unsigned count;
 
-        if (!lw_wait_can_end(wait) || lw_load_rlx(&cold->shields) != 0 ||
-            !take_fresh(record, generation))
+        if (!lw_wait_can_end(wait) || lw_load_rlx(&cold->shields) != 0)
             return;
-        if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, LW_CANCELLED)))
+        count = take_fresh(record, generation);
+        if (count == 0)
+            return;
+        if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, LW_CANCELLED))) {
+            lw_store_rlx(&cold->cancels, (uint8_t)count); /* it does not run before it is queued */
             break;
+        }
         /* It went from ARMED to WAITING, or ended.  The task may be in its next wait already,
          * which began without our request: look again. */
-        give_back(record, generation);
+        give_back(record, generation, count);
         lw_asym_heavy(); /* [W3] */
     }
     if (batch == NULL)
@@ -91,9 +100,36 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
         lw_wake_batch_add(batch, record);
 }
 
+int lw_deliver_cancel(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    unsigned count;
+
+    if (cold->shields != 0)
+        return 0;
+    count = take_fresh(me, LW_CTL_GENERATION(lw_load_rlx(&me->ctl)));
+    if (count != 0)
+        lw_store_rlx(&cold->cancels, (uint8_t)count);
+    return count != 0 ? -ECANCELED : 0;
+}
+
+void lw_deliver_more(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    unsigned before = lw_load_rlx(&cold->cancels), all;
+
+    if (lw_deliver_cancel(me) == 0)
+        return;
+    all = before + lw_load_rlx(&cold->cancels);
+    lw_store_rlx(&cold->cancels, (uint8_t)(all < UINT8_MAX ? all : UINT8_MAX));
+}
+
 void lw_cancel_restore(struct lw_record *me)
 {
-    give_back(me, LW_CTL_GENERATION(lw_load_rlx(&me->ctl)));
+    struct lw_cold *cold = lw_record_cold(me);
+
+    give_back(me, LW_CTL_GENERATION(lw_load_rlx(&me->ctl)), lw_load_rlx(&cold->cancels));
+    lw_store_rlx(&cold->cancels, 0);
 }
 
 int lw_cancel(lw_task task)

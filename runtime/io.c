@@ -340,6 +340,8 @@ static ssize_t receive_whole(struct lw_io_call *call, void *arg)
     bool is_stream = lw_fd_kind(call->state) >= LW_KIND_STREAM;
     size_t size = size_of(&whole->asked);
 
+    if (is_stream && (call->state & LW_FD_BORN) == 0) /* the number may be another socket's now */
+        is_stream = get_option(call->fd, SO_TYPE) == SOCK_STREAM;
     if (is_stream && (whole->flags & MSG_PEEK)) /* what was seen would be seen again */
         return -EINVAL;
     for (;;) {

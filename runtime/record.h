@@ -130,7 +130,8 @@ struct lw_cold {
     int64_t timer_when;     /* LW_TIMER_NONE: not linked */
     uint32_t timer_home;    /* 1 + worker whose guard protects the four; 0: none yet */
     int16_t priority;
-    uint16_t forces;
+    uint8_t forces;
+    uint8_t cancels;        /* requests that the cancel delivered last stood for */
     struct lw_cold *group_next, **group_prev;
     const char *name;
     void *user_data;

@@ -91,17 +91,13 @@ static void note_busy(struct look *look, const struct lw_worker *worker,
     lw_store_rlx(&busy[look->busy++].id, lw_load_rlx(&lw_record_cold(record)->id));
 }
 
-/* The worker is inside a system call that does not return. */
-static bool is_blocked(struct lw_worker *worker, const struct lw_thread *thread)
+/* The worker is inside a system call that does not return; or that cannot be told, for want of a
+ * descriptor: then a spare too many is better than none. */
+static bool is_blocked(const struct lw_thread *thread)
 {
-    char state;
+    char state = lw_thread_state(thread->tid);
 
-    if (worker->state_file < 0)
-        worker->state_file = lw_thread_watch(thread->tid);
-    state = lw_thread_state(worker->state_file);
-    if (state != 0) /* else, without descriptors, it is as it was */
-        worker->is_blocked = state == 'S' || state == 'D';
-    return worker->is_blocked;
+    return state == 'S' || state == 'D' || state == 0;
 }
 
 /* It has not looked outside for long, though there is something. */
@@ -137,7 +133,7 @@ static void look_at(struct lw_worker *worker, struct look *look)
         return;
     lw_store_rlx(&worker->attend, 1);
     note_busy(look, worker, thread);
-    if (is_blocked(worker, thread))
+    if (is_blocked(thread))
         look->stuck++;
 }
 
@@ -174,6 +170,9 @@ static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
     lw_store_rlx(&runtime->worker_limit, limit);
     /* Rung for after they are allowed: else they would see that they are not, and sleep on. */
     for (uint32_t i = before; i < count && i < limit; i++)
+        lw_poller_ring(&runtime->workers[i]->poller);
+    /* Those that sleep as workers shall sleep as spares: nobody else wakes them for work then. */
+    for (uint32_t i = limit; i < count && i < before; i++)
         lw_poller_ring(&runtime->workers[i]->poller);
     if (stuck > 0 && count < limit && count < LW_WORKERS_MAX &&
         lw_load_rlx(&runtime->state) != LW_RUNTIME_LEAVING)

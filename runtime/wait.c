@@ -49,19 +49,6 @@ int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)
 
 /* ---- the waiter's side */
 
-int lw_deliver_cancel(struct lw_record *me)
-{
-    uint64_t ctl = lw_load_rlx(&me->ctl);
-
-    if (lw_record_cold(me)->shields != 0)
-        return 0;
-    do {
-        if ((ctl & LW_CTL_FRESH_MASK) == 0)
-            return 0;
-    } while (!lw_cas_acq_rel(&me->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK));
-    return -ECANCELED;
-}
-
 LW_INLINE enum lw_outcome outcome_of(uint64_t wait)
 {
     lw_debug_check((wait & LW_PHASE_MASK) == LW_PHASE_ENDED);
@@ -143,8 +130,8 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
     }
     lw_park();
     wait = lw_load_rlx(&cold->wait); /* [W2] through the run queue */
-    if (outcome_of(wait) == LW_CANCELLED)
-        (void)lw_deliver_cancel(me);
+    if (lw_unlikely(outcome_of(wait) == LW_CANCELLED))
+        lw_deliver_more(me);
     return outcome_of(wait);
 }
 

@@ -148,6 +148,9 @@ int lw_timeout_error(lw_nsec deadline);
 /* A cancel is due for the caller (not shielded): -ECANCELED and it is delivered; else 0. */
 int lw_deliver_cancel(struct lw_record *me);
 
+/* A cancel was delivered to the caller: those that came since are part of it. */
+void lw_deliver_more(struct lw_record *me);
+
 enum lw_wake_place {
     LW_WAKE_NEXT, /* runs next on the waker's worker: hand-offs, rendezvous, joins */
     LW_WAKE_TAIL, /* at the end of the ready ones: locks, semaphores, broadcasts */

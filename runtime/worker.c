@@ -323,8 +323,10 @@ static struct lw_record *find_work(struct lw_worker *worker)
         /* Who is about to sleep sees its events then: one system call less. */
         lw_attend(worker, worker->search_ns != 0);
         worker->retiring = lw_worker_is_spare(worker);
-        if (worker->retiring)
+        if (worker->retiring) {
+            end_search(worker, true); /* whoever woke us for work has to be heard by another */
             lw_give_away(worker);
+        }
         record = lw_pick(worker);
         if (record == NULL && !worker->retiring && search(worker))
             record = lw_pick(worker);
@@ -350,7 +352,6 @@ static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
     thread->worker = worker;
     thread->budget = LW_BUDGET;
     thread->tid = (int)syscall(SYS_gettid);
-    worker->state_file = lw_thread_watch(thread->tid); /* later there may be no descriptor */
     lw_store_rel(&worker->thread, thread);
     lw_thread_tls = thread;
     lw_fiber_thread_init(thread);
@@ -389,7 +390,6 @@ static int worker_init(struct lw_worker *worker, struct lw_runtime *runtime, uns
     worker->age = LW_AGE_MIN_NS;
     worker->sleep_stage = 1;
     worker->search_ns = SEARCH_NS;
-    worker->state_file = -1;
     worker->poller = (struct lw_poller){.epoll = -1, .doorbell = -1};
     worker->sights = lw_sys.calloc(LW_WORKERS_MAX, sizeof *worker->sights);
     err = worker->sights != NULL ? lw_deque_init(&worker->fresh) : -ENOMEM;
@@ -404,8 +404,6 @@ void lw_worker_free(struct lw_worker *worker)
 {
     if (worker == NULL)
         return;
-    if (worker->state_file >= 0)
-        (void)lw_sys.close(worker->state_file);
     lw_poller_fini(&worker->poller);
     lw_wheel_fini(&worker->wheel);
     lw_deque_fini(&worker->fresh);

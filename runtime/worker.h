@@ -45,8 +45,6 @@ struct lw_worker {
     uint32_t overflowed;
     bool searching;
     bool retiring;              /* it is a spare that is not needed now: others get what it has */
-    bool is_blocked;            /* the tick thread's: what the kernel said last ... */
-    int state_file;             /* ... in this file; -1: not open */
     int64_t search_ns;          /* how long the next search may look */
     int64_t nap_ns, nap_until;  /* how long the last nap was meant to be; 0: it naps no more */
     unsigned long looted_at, age;

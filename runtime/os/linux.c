@@ -229,20 +229,19 @@ struct lw_sys lw_sys = {
     .getaddrinfo = sys_getaddrinfo,
 };
 
-int lw_thread_watch(int tid)
-{
-    char path[64];
-
-    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-char lw_thread_state(int file)
+char lw_thread_state(int tid)
 {
     char text[512];
-    ssize_t size = file >= 0 ? pread(file, text, sizeof text - 1, 0) : -1;
+    ssize_t size;
     const char *end;
+    int file;
 
+    (void)snprintf(text, sizeof text, "/proc/self/task/%d/stat", tid);
+    file = open(text, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    size = read(file, text, sizeof text - 1);
+    (void)close(file);
     if (size <= 0)
         return 0;
     text[size] = '\0';

@@ -84,9 +84,8 @@ unsigned lw_usable_cpus(void);
 /* vm.max_map_count: how many mappings this process may have; a guess when it cannot be told. */
 unsigned long lw_max_map_count(void);
 
-/* A descriptor to ask the kernel about a thread of this process, or -1; and what it says: the
- * thread's state letter (R, S, D ...), 0 when it cannot be told. */
-int lw_thread_watch(int tid);
-char lw_thread_state(int file);
+/* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot be
+ * told. */
+char lw_thread_state(int tid);
 
 #endif

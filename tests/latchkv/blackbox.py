@@ -73,9 +73,15 @@ def unix_socket(program):
         assert not os.path.exists(path)
         process = subprocess.Popen([program, "--port", "0", "--unixsocket", path],
                                    stderr=subprocess.DEVNULL)
-        assert eventually(lambda: os.path.exists(path))
-        with Connection(path=path) as unix:
-            assert unix.call("PING") == b"+PONG\r\n"
+
+        def answers():
+            try:
+                with Connection(path=path) as unix:
+                    return unix.call("PING") == b"+PONG\r\n"
+            except OSError:  # not there, or not listening yet
+                return False
+
+        assert eventually(answers)
         process.terminate()
         assert process.wait(PATIENCE) == 0
 

@@ -25,19 +25,20 @@ def stuff(connection, data):
 def steady_reader(program):
     """--timeout does not cut off who reads, however long all of it takes"""
     value = b"x" * (64 << 20)
-    with latchkv(program, "--timeout", "1") as server, server.connect() as reader:
+    with latchkv(program, "--timeout", "1") as server:
         with server.connect() as other:
             assert other.call("SET", "big", value) == b"+OK\r\n"
-        begin = time.monotonic()
-        reader.send(command("GET", "big"))
-        size, wanted = 0, len(b"$%d\r\n%s\r\n" % (len(value), value))
-        while size < wanted:
-            part = reader.file.read(min(wanted - size, 1 << 20))
-            assert part, "cut off after %d of %d bytes" % (size, wanted)
-            size += len(part)
-            time.sleep(0.03)
-        assert time.monotonic() - begin > 1.5
-        assert reader.call("PING") == b"+PONG\r\n"
+        with server.connect() as reader:
+            begin = time.monotonic()
+            reader.send(command("GET", "big"))
+            size, wanted = 0, len(b"$%d\r\n%s\r\n" % (len(value), value))
+            while size < wanted:
+                part = reader.file.read(min(wanted - size, 1 << 20))
+                assert part, "cut off after %d of %d bytes" % (size, wanted)
+                size += len(part)
+                time.sleep(0.03)
+            assert time.monotonic() - begin > 1.5
+            assert reader.call("PING") == b"+PONG\r\n"
 
 
 def cut_reply(program):

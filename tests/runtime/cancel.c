@@ -337,3 +337,41 @@ Test(cancel, is_either_withdrawn_or_delivered)
 {
     run_all(withdraw_all, NULL);
 }
+
+/* Each of several requests can be withdrawn, also after a wait that was granted has met them. */
+static int wait_granted(void *arg)
+{
+    lw_event never = LW_EVENT_INIT(NULL);
+    int err = lw_event_wait(&duel.grants, LW_FOREVER);
+
+    (void)arg;
+    cr_assert(err == 0 || err == -ECANCELED);
+    (void)lw_add_acq_rel(&duel.done, 1);
+    return err == 0 ? lw_event_wait(&never, LW_FOREVER) : err;
+}
+
+static int withdraw_one_of_two(void *arg)
+{
+    (void)arg;
+    for (long i = 0; i < rounds(2000); i++) {
+        int status, withdrawn;
+
+        memset(&duel, 0, sizeof duel);
+        cr_assert_eq(lw_spawn(&duel.task, wait_granted, NULL, NULL), 0);
+        if (i % 2 != 0)
+            AWAIT(is_waiting(duel.task));
+        lw_event_set(&duel.grants);
+        cr_assert_eq(lw_cancel(duel.task), 0);
+        cr_assert_eq(lw_cancel(duel.task), 0);
+        withdrawn = lw_uncancel(duel.task); /* at most one of them: the other stands */
+        cr_assert(withdrawn == 0 || withdrawn == -EINVAL);
+        cr_assert_eq(lw_join(duel.task, &status, LW_FOREVER), 0);
+        cr_assert_eq(status, -ECANCELED);
+    }
+    return 0;
+}
+
+Test(cancel, withdrawn_once_of_twice_is_delivered)
+{
+    run_all(withdraw_one_of_two, NULL);
+}

@@ -124,7 +124,7 @@ static int peak_of_records(void *arg)
     used = resident_bytes() - before;
     if (is_slow())
         return 0;
-    while (resident_bytes() - before > used / 4)
+    while (resident_bytes() > before + used / 4)
         cr_assert_eq(lw_sleep(lw_in(100 * LW_MS)), 0);
     return 0;
 }

@@ -29,6 +29,12 @@ struct kv_client *kv_client_new(struct kv_server *server, int fd)
     return client;
 }
 
+void kv_client_told_to_end(struct kv_client *client)
+{
+    client->closing = true;
+    lw_cancel(client->task);
+}
+
 void kv_client_unlock(struct kv_client *client)
 {
     struct kv_store *store = &client->server->store;

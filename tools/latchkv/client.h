@@ -2,9 +2,10 @@
 /* A client: one connection, the state its commands work on, and what others may see of it.
  *
  * A client belongs to its task alone, which makes it, runs its commands and ends it; no lock guards
- * it.  Others find it in the registry and read its face, which is relaxed atomics: a list of
- * clients is a picture of a moment that never was, as any such list is.  Name and membership are
- * under the registry's lock. */
+ * it.  (While that task waits for a key lock, another one reads into its input.)  Others find it in
+ * the registry and read its face, which is relaxed atomics: a list of clients is a picture of a
+ * moment that never was, as any such list is.  Name and membership are under the registry's lock.
+ */
 #ifndef LATCHKV_CLIENT_H
 #define LATCHKV_CLIENT_H
 
@@ -91,6 +92,13 @@ LW_MUST_CHECK int kv_client_receive(struct kv_client *client, lw_nsec deadline);
 /* Send all replies so far; waits as long as the client may be idle.  0, or why it cannot go on: it
  * is closing then, and what could not be sent is dropped with all that follows. */
 LW_MUST_CHECK int kv_client_flush(struct kv_client *client);
+
+/* Tell the log if it was we who found it too much. */
+void kv_client_log_end(const struct kv_client *client, int err);
+
+/* A wait of its task was cancelled, in the middle of a command: it is told to end.  The cancel is
+ * due again, so that the last replies are sent as those are, and do not wait for ever. */
+void kv_client_told_to_end(struct kv_client *client);
 
 /* Name it (empty: not at all).  False: it keeps its name, and the reply says why. */
 bool kv_client_rename(struct kv_client *client, const struct kv_arg *name);

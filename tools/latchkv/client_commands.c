@@ -179,7 +179,7 @@ void kv_run_client_list(struct kv_client *client)
                 kv_reply_raw(&lines, line, print_client(shown, line, sizeof line));
     }
     if (err < 0)
-        client->closing = true;
+        kv_client_told_to_end(client);
     else if (lines.broken)
         kv_reply_error(&client->reply, kv_error_nomem);
     else

@@ -210,7 +210,7 @@ static void run(struct kv_client *client)
     kv_shards shards = kv_command_shards(client->command, store, client->argv, client->argc);
 
     if (kv_store_lock(store, shards) < 0) {
-        client->closing = true; /* told to stop: the command did not happen */
+        kv_client_told_to_end(client); /* the command did not happen */
         return;
     }
     client->locked = shards;

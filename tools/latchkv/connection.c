@@ -155,6 +155,8 @@ static int run_requests(struct kv_client *client)
             return 0;
         case KV_PARSE_REQUEST:
             run_request(client);
+            if (client->reply.broken) /* nothing that follows could be answered */
+                return -ENOBUFS;
             break;
         case KV_PARSE_BROKEN:
             kv_reply_errorf(&client->reply, "ERR %s", client->parser.error);
@@ -184,6 +186,12 @@ static void linger(struct kv_client *client)
     }
 }
 
+void kv_client_log_end(const struct kv_client *client, int err)
+{
+    if (err == -EMSGSIZE || err == -ENOBUFS || err == -ENOMEM)
+        kv_log("client %llu closed: %s", (unsigned long long)client->id, strerror(-err));
+}
+
 static void serve(struct kv_client *client)
 {
     int err = 0;
@@ -204,8 +212,7 @@ static void serve(struct kv_client *client)
     }
     if (err == 0 && client->hostile)
         linger(client);
-    if (err == -EMSGSIZE || err == -ENOBUFS || err == -ENOMEM)
-        kv_log("client %llu closed: %s", (unsigned long long)client->id, strerror(-err));
+    kv_client_log_end(client, err);
 }
 
 int kv_connection_run(void *arg)

@@ -90,7 +90,7 @@ bool kv_client_rename(struct kv_client *client, const struct kv_arg *name)
     if (err == -ENOMEM)
         kv_reply_error(&client->reply, kv_error_nomem);
     else if (err < 0)
-        client->closing = true;
+        kv_client_told_to_end(client);
     return err == 0;
 }
 
@@ -155,6 +155,6 @@ void kv_run_reset(struct kv_client *client)
     client->database = 0;
     client->reply.protocol = 2;
     if (kv_clients_name(&client->server->clients, client, NULL, 0) < 0)
-        client->closing = true;
+        kv_client_told_to_end(client);
     kv_reply_status(&client->reply, "RESET");
 }

@@ -72,7 +72,7 @@ static void show_clients(struct info *info)
     unsigned waiting = 0;
 
     if (kv_clients_waiting(clients, &waiting) < 0)
-        info->client->closing = true;
+        kv_client_told_to_end(info->client);
     line(info, "connected_clients:%u", atomic_load_explicit(&clients->count, memory_order_relaxed));
     line(info, "maxclients:%" PRIu64, info->server->config.maxclients);
     line(info, "blocked_clients:%u", waiting);
@@ -123,7 +123,7 @@ static void show_stats(struct info *info)
         sum.misses += totals.misses;
     }
     if (kv_clients_commands(clients, &commands) < 0)
-        info->client->closing = true;
+        kv_client_told_to_end(info->client);
     line(info, "total_connections_received:%" PRIu64,
          atomic_load_explicit(&clients->received, memory_order_relaxed));
     line(info, "total_commands_processed:%" PRIu64, commands);

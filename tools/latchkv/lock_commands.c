@@ -15,7 +15,7 @@
 
 struct watcher {
     struct kv_client *client;
-    bool gone; /* the client cannot go on */
+    int err; /* why the client cannot go on, or 0 */
 };
 
 /* Read what the client sends meanwhile, as much as a request may have: the end of the connection is
@@ -29,7 +29,7 @@ static int watch_connection(void *arg)
         err = kv_client_receive(watcher->client, LW_FOREVER);
     if (err == -ECANCELED)
         return err;
-    watcher->gone = true;
+    watcher->err = err;
     lw_cancel(watcher->client->task);
     return 0;
 }
@@ -40,7 +40,7 @@ static int watch_connection(void *arg)
  * run. */
 static int wait_for(struct kv_client *client, lw_mutex *mutex, lw_nsec deadline)
 {
-    struct watcher watcher = {client, false};
+    struct watcher watcher = {client, 0};
     lw_task_options options = {.name = "lock watcher"};
     lw_group group = LW_GROUP_INIT(LW_GROUP_CANCEL_AT_END);
     int scope, err = -ENOMEM;
@@ -54,7 +54,8 @@ static int wait_for(struct kv_client *client, lw_mutex *mutex, lw_nsec deadline)
             err = lw_mutex_acquire(mutex, deadline);
     }
     atomic_store_explicit(&client->face.waiting, false, memory_order_relaxed);
-    client->closing |= watcher.gone;
+    client->closing |= watcher.err < 0;
+    kv_client_log_end(client, watcher.err);
     return err;
 }
 
@@ -89,7 +90,7 @@ static void reply_failure(struct kv_client *client, int err)
         kv_reply_error(&client->reply, kv_error_nomem);
         break;
     default: /* told to stop, or the client is gone */
-        client->closing = true;
+        kv_client_told_to_end(client);
         break;
     }
 }

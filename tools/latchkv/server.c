@@ -42,12 +42,12 @@ static void set_tcp_options(int fd, int keepalive)
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
 }
 
-/* Is there no such address on this machine?  Then one that is optional is left out.  -ENOENT and
- * -EAGAIN: its name has none. */
+/* Is there no such address on this machine?  Then one that is optional is left out.  The last
+ * three: its name has none, as far as can be told here and now. */
 static bool is_absent(int err)
 {
     return err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT || err == -EPROTONOSUPPORT ||
-           err == -ENOENT || err == -EAGAIN;
+           err == -ENOENT || err == -EAGAIN || err == -ETIMEDOUT;
 }
 
 static int listen_tcp(struct kv_server *server, const char *bind)
@@ -59,10 +59,11 @@ static int listen_tcp(struct kv_server *server, const char *bind)
     snprintf(service, sizeof service, "%u", (unsigned)server->config.port);
     int fd = lw_listen_tcp(strcmp(host, "*") == 0 ? NULL : host, service, lw_in(LISTEN_WITHIN));
     if (fd < 0) {
-        if (optional && is_absent(fd))
-            return 0;
-        kv_log("cannot listen on %s port %s: %s", host, service, strerror(-fd));
-        return fd;
+        bool left_out = optional && is_absent(fd);
+
+        kv_log("%s %s port %s: %s", left_out ? "left out:" : "cannot listen on", host, service,
+               strerror(-fd));
+        return left_out ? 0 : fd;
     }
     set_tcp_options(fd, (int)server->config.keepalive);
     server->listeners[server->listener_count++] = fd;

@@ -86,7 +86,7 @@ void kv_run_exec(struct kv_client *client)
     for (struct kv_queued *queued = transaction->first; queued != NULL; queued = queued->next)
         shards |= kv_command_shards(queued->command, store, queued->argv, queued->argc);
     if (kv_store_lock(store, shards) < 0) {
-        client->closing = true;
+        kv_client_told_to_end(client);
         return;
     }
     client->locked = shards;
