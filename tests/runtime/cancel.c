@@ -346,7 +346,7 @@ static int wait_granted(void *arg)
 
     (void)arg;
     cr_assert(err == 0 || err == -ECANCELED);
-    (void)lw_add_acq_rel(&duel.done, 1);
+    AWAIT(lw_load_acq(&duel.done)); /* till then it can be cancelled; this delivers nothing */
     return err == 0 ? lw_event_wait(&never, LW_FOREVER) : err;
 }
 
@@ -365,6 +365,7 @@ static int withdraw_one_of_two(void *arg)
         cr_assert_eq(lw_cancel(duel.task), 0);
         withdrawn = lw_uncancel(duel.task); /* at most one of them: the other stands */
         cr_assert(withdrawn == 0 || withdrawn == -EINVAL);
+        lw_store_rel(&duel.done, 1);
         cr_assert_eq(lw_join(duel.task, &status, LW_FOREVER), 0);
         cr_assert_eq(status, -ECANCELED);
     }
