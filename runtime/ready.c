@@ -20,7 +20,8 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
     uint32_t pin = lw_runtimes_pin();
 
     lw_inject_push(&runtime->inject, youngest, oldest);
-    lw_maybe_wake_a_worker(runtime);
+    if (lw_load_sc(&runtime->sleeping) != 0 && lw_load_sc(&runtime->searching) == 0) /* [I1] [P3] */
+        lw_wake_a_worker(runtime);
     if (lw_load_rlx(&runtime->sleeping) == 0 && lw_load_rlx(&runtime->searching) == 0)
         lw_wake_a_napper(runtime);
     lw_runtimes_unpin(pin);

@@ -27,8 +27,6 @@
 enum {
     COLOURS = 32,          /* first frames start at 32 different cache lines of the top page */
     ATTEND_NS = 50000,
-    UNPOLLED_MAX_NS = 5000000,
-    EXPIRE_MAX = 256,
     INJECT_BATCH = 64,
     ON_STACK_TRIES = 4,
     FETCH_MIN = 8,
@@ -62,14 +60,13 @@ void lw_attend(struct lw_worker *worker, bool look)
     if (lw_load_rlx(&lw_coarse_ms) != (uint32_t)(now / LW_MS))
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
     if (lw_wheel_is_due(&worker->wheel, now))
-        (void)lw_wheel_run(&worker->wheel, now, EXPIRE_MAX);
+        (void)lw_wheel_run(&worker->wheel, now, LW_EXPIRE_MAX);
     if (lw_load_rlx(&worker->poller.registered) != 0 &&
         ((look && has_room(worker)) ||
-         now - lw_load_rlx(&worker->polled_at) >= UNPOLLED_MAX_NS)) {
+         now - lw_load_rlx(&worker->polled_at) >= LW_UNPOLLED_MAX_NS)) {
         lw_store_rlx(&worker->polled_at, now);
         (void)lw_poller_look(&worker->poller);
     }
-    lw_store_rlx(&worker->attend, 0);
 }
 
 /* Bring injected ones into the ring, as many as have room; false: there were none. */
@@ -145,8 +142,8 @@ LW_INLINE struct lw_record *take_next(struct lw_worker *worker)
 
 void lw_give_away(struct lw_worker *worker)
 {
-    struct lw_record *record = lw_swap_acq_rel(&worker->next, NULL), *youngest = NULL,
-                     *oldest = NULL;
+    struct lw_record *record = lw_swap_acq_rel(&worker->next, NULL); /* [N1] */
+    struct lw_record *youngest = NULL, *oldest = NULL;
 
     if (record == NULL)
         record = lw_ring_pop(&worker->ready);
@@ -176,8 +173,7 @@ static LW_NOINLINE void look_outside(struct lw_worker *worker)
         lw_store_rlx(&worker->help, 0);
         (void)lw_look_around(worker, lw_sys.now());
     }
-    if (lw_load_rlx(&worker->wheel.count) != 0 || lw_load_rlx(&worker->poller.registered) != 0 ||
-        lw_load_rlx(&worker->attend))
+    if (lw_load_rlx(&worker->wheel.count) != 0 || lw_load_rlx(&worker->poller.registered) != 0)
         lw_attend(worker, true);
 }
 

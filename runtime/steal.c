@@ -16,7 +16,6 @@ enum {
     NEXT_AGES = 10,
     LOOT_MAX = 128,
     STALE_NS = 1000000, /* a poller that nobody has looked at; a quarter of it: a timer */
-    EXPIRE_MAX = 256,
 };
 
 static unsigned take_ready(struct lw_worker *worker, struct lw_worker *victim)
@@ -49,12 +48,10 @@ static unsigned take_fresh(struct lw_worker *worker, struct lw_worker *victim)
     return count;
 }
 
-static unsigned take_next_of(struct lw_worker *worker, struct lw_worker *victim,
-                             struct lw_record *next)
+static unsigned take_next_of(struct lw_worker *victim, struct lw_record *next)
 {
     if (!lw_cas_acq(&victim->next, &next, NULL)) /* [N1] */
         return 0;
-    (void)worker;
     lw_make_ready(next, false);
     return 1;
 }
@@ -87,7 +84,7 @@ static unsigned steal_from(struct lw_worker *worker, struct lw_worker *victim, u
     if (ready_size >= LW_MANY_READY || now - sight->ready_since > worker->age)
         return take_ready(worker, victim);
     if (now - sight->next_since > NEXT_AGES * worker->age)
-        return take_next_of(worker, victim, next);
+        return take_next_of(victim, next);
     return 0;
 }
 
@@ -111,7 +108,7 @@ static bool help_out(struct lw_worker *victim, lw_nsec now)
     bool found = false;
 
     if (lw_wheel_is_due(&victim->wheel, now - STALE_NS / 4))
-        found = lw_wheel_run(&victim->wheel, now, EXPIRE_MAX) > 0;
+        found = lw_wheel_run(&victim->wheel, now, LW_EXPIRE_MAX) > 0;
     if (lw_load_rlx(&victim->poller.registered) != 0 && lw_load_rlx(&victim->asleep) == LW_AWAKE &&
         now - lw_load_rlx(&victim->polled_at) > STALE_NS) {
         lw_store_rlx(&victim->polled_at, now);

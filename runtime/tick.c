@@ -16,9 +16,13 @@
  *   one too many: spares whose number is above what is allowed give away what they have and go to
  *   sleep, and are not woken for work.
  *
+ * What it asks for are hints, relaxed: one that is overlooked is made again at the next look.
+ *
  * Idle costs nothing: after three looks at which all workers slept in their last stage, memory of
  * a peak is given back and the thread sleeps until a worker wakes up.
  *
+ * [K3] a spare: worker_limit raised; its doorbell  ->  its sleep ends; load worker_limit.  Lowered,
+ *      and rung for too: who sleeps as a worker would be woken for work, and have to hand it on.
  * [K2] trimming: release store -> CAS acquire: the statics of a trim go from thread to thread.
  * [K1] asleep = 1; heavy; look at the workers once more  <->  worker: awake; light; load asleep. */
 #include <errno.h>
@@ -36,7 +40,6 @@ enum {
     TRIM_SLICE = 2048,     /* stacks in one go: some milliseconds */
     TRIM_RECORDS_MIN = 16384, /* 5 MB */
     OVERDUE_NS = 1000000,     /* a timer */
-    UNPOLLED_NS = 5000000,    /* descriptors */
     BUSY_MAX = 64,
 };
 
@@ -105,7 +108,7 @@ static bool is_overdue(const struct lw_worker *worker, lw_nsec now)
 {
     return lw_wheel_is_due(&worker->wheel, now - OVERDUE_NS) ||
            (lw_load_rlx(&worker->poller.registered) != 0 &&
-            now - lw_load_rlx(&worker->polled_at) > UNPOLLED_NS) ||
+            now - lw_load_rlx(&worker->polled_at) > LW_UNPOLLED_MAX_NS) ||
            !lw_inject_is_empty(&worker->runtime->inject);
 }
 
@@ -131,7 +134,6 @@ static void look_at(struct lw_worker *worker, struct look *look)
     }
     if (worker->quiet_looks < 2)
         return;
-    lw_store_rlx(&worker->attend, 1);
     note_busy(look, worker, thread);
     if (is_blocked(thread))
         look->stuck++;
@@ -167,7 +169,7 @@ static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
         ask_for_help(runtime, count);
     limit = runtime->worker_goal + stuck;
     before = lw_load_rlx(&runtime->worker_limit);
-    lw_store_rlx(&runtime->worker_limit, limit);
+    lw_store_rlx(&runtime->worker_limit, limit); /* [K3] the write(2) of the doorbell orders it */
     /* Rung for after they are allowed: else they would see that they are not, and sleep on. */
     for (uint32_t i = before; i < count && i < limit; i++)
         lw_poller_ring(&runtime->workers[i]->poller);

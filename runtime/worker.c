@@ -18,6 +18,9 @@
  *
  * [P1] push; light; load sleeping  <->  asleep = 1, sleeping + 1; heavy; look at the queues.
  * [I1] inject: CAS seq_cst; load sleeping  <->  asleep = 1 (seq_cst); load in (seq_cst).
+ * [P3] searching - 1, seq_cst; load in  <->  inject: CAS seq_cst; load searching.  So who stops to
+ *      search sees what was not rung for because of it; of the queues of others the tick thread
+ *      sees it.
  * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker
  * pushed. */
 #include "runtime/worker.h"
@@ -69,7 +72,7 @@ static void end_search(struct lw_worker *worker, bool found)
     if (!worker->searching)
         return;
     worker->searching = false;
-    if (lw_add_sc(&runtime->searching, (uint32_t)-1) == 1 && found &&
+    if (lw_add_sc(&runtime->searching, (uint32_t)-1) == 1 && found && /* [P3] */
         (lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
          !lw_inject_is_empty(&runtime->inject)))
         lw_maybe_wake_a_worker(runtime);
@@ -165,7 +168,7 @@ static void sleep_as_spare(struct lw_worker *worker)
     lw_nsec time = sleep_time(worker, true);
     int events = 0;
 
-    end_search(worker, false);
+    end_search(worker, true); /* it looks at nothing once more: what came meanwhile is for others */
     lw_store_rlx(&worker->sleeps_long, 1);
     lw_store_rel(&worker->asleep, LW_ASLEEP_SPARE);
     lw_asym_heavy();

@@ -21,6 +21,8 @@ enum {
     LW_CHAIN_MAX = 16,         /* hand-offs in a row through `next` */
     LW_READY_STREAK_MAX = 64,  /* picks from ready in a row while a fresh one waits */
     LW_ATTEND_EVERY = 16,
+    LW_UNPOLLED_MAX_NS = 5000000, /* so long descriptors wait, however much there is to do */
+    LW_EXPIRE_MAX = 256,       /* timers at one go */
     LW_MANY_READY = 16,        /* worth a thief's while */
     LW_AGE_MIN_NS = 5000,      /* how long a thief first sees something not move */
 };
@@ -65,8 +67,7 @@ struct lw_worker {
 
     /* written by all */
     uint32_t asleep __attribute__((aligned(64)));
-    uint32_t attend;            /* the tick asks the owner to look at its clock ... */
-    uint32_t help;              /* ... and at the others, one of whom gets to nothing */
+    uint32_t help;              /* the tick asks the owner to look at the others, too */
 
     struct lw_deque fresh __attribute__((aligned(64))); /* never started, spawned here */
     struct lw_ring ready __attribute__((aligned(64)));  /* woken and yielded */

@@ -376,3 +376,57 @@ Test(cancel, withdrawn_once_of_twice_is_delivered)
 {
     run_all(withdraw_one_of_two, NULL);
 }
+
+/* A wait begins with a cancel due, and is granted in the moment in which it is to deliver it: who
+ * grants comes a little sooner or later each time. */
+static void *grant_in_time(void *arg)
+{
+    uint32_t lap = 0, looks = 0;
+
+    (void)arg;
+    while (!lw_load_acq(&duel.done)) {
+        if (lw_load_acq(&reached) == lap) {
+            if (++looks % 256 == 0) /* there may be one CPU for both */
+                (void)sched_yield();
+            continue;
+        }
+        lap = lw_load_acq(&reached);
+        lw_event_set(&duel.grants);
+    }
+    return NULL;
+}
+
+static int wait_with_a_cancel_due(void *arg)
+{
+    uint64_t random = 11;
+    pthread_t granter;
+
+    (void)arg;
+    memset(&duel, 0, sizeof duel);
+    reached = 0;
+    cr_assert_eq(pthread_create(&granter, NULL, grant_in_time, NULL), 0);
+    for (uint32_t lap = 1; lap <= (uint32_t)rounds(10000); lap++) {
+        uint64_t delay = random_draw(&random) >> 55;
+        int err;
+
+        cr_assert_eq(lw_cancel(lw_self()), 0);
+        lw_store_rel(&reached, lap);
+        while (delay-- > 0)
+            __asm__ volatile("");
+        err = lw_event_wait(&duel.grants, LW_FOREVER);
+        cr_assert_eq(err == 0 ? lw_checkpoint() : err, -ECANCELED, "lap %u: a cancel was lost",
+                     lap);
+        cr_assert_eq(lw_checkpoint(), 0);
+        while (!lw_event_is_set(&duel.grants)) /* of this lap */
+            (void)sched_yield();
+        lw_event_clear(&duel.grants);
+    }
+    lw_store_rel(&duel.done, 1);
+    (void)pthread_join(granter, NULL);
+    return 0;
+}
+
+Test(cancel, that_meets_a_grant_is_kept)
+{
+    run_with(1, wait_with_a_cancel_due, NULL);
+}

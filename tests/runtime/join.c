@@ -164,6 +164,15 @@ static int cancel_my_joiner(void *arg)
     return 7;
 }
 
+static int cancel_my_joiner_twice(void *arg)
+{
+    (void)arg;
+    cr_assert_eq(lw_event_wait(&duel.go, LW_FOREVER), 0);
+    cr_assert_eq(lw_cancel(duel.joiner), 0);
+    cr_assert_eq(lw_cancel(duel.joiner), 0);
+    return 7;
+}
+
 static int join_and_wait(void *arg)
 {
     lw_event never = LW_EVENT_INIT(0);
@@ -201,6 +210,32 @@ static int ends_after_its_cancel(void *arg)
 Test(join, a_cancel_that_the_end_overtakes_is_due_at_the_next_wait)
 {
     run_all(ends_after_its_cancel, NULL);
+}
+
+static int join_and_withdraw_one(void *arg)
+{
+    (void)arg;
+    cr_assert_eq(lw_join(duel.task, NULL, LW_FOREVER), 0);
+    cr_assert_eq(lw_uncancel(lw_self()), 0);
+    cr_assert_eq(lw_sleep(LW_FOREVER), -ECANCELED);
+    cr_assert_eq(lw_checkpoint(), 0);
+    return 0;
+}
+
+static int ends_after_two_cancels(void *arg)
+{
+    (void)arg;
+    duel.go = (lw_event)LW_EVENT_INIT(0);
+    cr_assert_eq(lw_spawn(&duel.task, cancel_my_joiner_twice, NULL, NULL), 0);
+    cr_assert_eq(lw_spawn(&duel.joiner, join_and_withdraw_one, NULL, NULL), 0);
+    AWAIT(is_waiting(duel.joiner));
+    lw_event_set(&duel.go);
+    return lw_join(duel.joiner, NULL, LW_FOREVER);
+}
+
+Test(join, of_two_cancels_that_the_end_overtakes_each_can_be_withdrawn)
+{
+    run_with(1, ends_after_two_cancels, NULL); /* the joiner does not run before the end */
 }
 
 static int end_when_told(void *arg)
