@@ -5,46 +5,9 @@
 #include <stdlib.h>
 
 #include "runtime/atomic.h"
-#include "tests/support.h"
+#include "tests/runtime/children.h"
 
 TestSuite(group, .init = watchdog);
-
-static uint32_t ended, started, go;
-
-static void reset(void)
-{
-    ended = started = go = 0;
-}
-
-static int end_at_once(void *arg)
-{
-    (void)lw_add_acq_rel(&ended, 1);
-    return (int)(intptr_t)arg;
-}
-
-static int sleep_for_ever(void *arg)
-{
-    int err;
-
-    (void)arg;
-    (void)lw_add_acq_rel(&started, 1);
-    err = lw_sleep(LW_FOREVER);
-    (void)lw_add_acq_rel(&ended, 1);
-    return err;
-}
-
-/* Ignores the cancel, and ends when told. */
-static int resist(void *arg)
-{
-    (void)arg;
-    (void)lw_add_acq_rel(&started, 1);
-    while (!lw_load_acq(&go))
-        if (lw_sleep(lw_in(LW_MS)) == -EINVAL)
-            return -EINVAL;
-    lw_yield();
-    (void)lw_add_acq_rel(&ended, 1);
-    return 7;
-}
 
 /* ---- the hooks */
 
@@ -303,102 +266,6 @@ Test(group, r237_children_made_during_teardown_are_cancelled_and_joined)
 {
     for (int i = 0; i < 20; i++)
         run_all(r237_teardown, NULL);
-}
-
-static int r238_no_sibling(void *arg)
-{
-    lw_group group = LW_GROUP_INIT(0);
-    int err;
-
-    (void)arg;
-    reset();
-    LW_SCOPE(&group.scope, LW_FOREVER, err) {
-        cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-ENODEV, NULL), 0);
-        cr_assert_eq(lw_group_spawn(&group, resist, NULL, NULL), 0);
-        AWAIT(lw_load_acq(&ended) == 1 && lw_load_acq(&started) == 1);
-        for (int i = 0; i < 100; i++)
-            lw_yield();
-        cr_assert_eq(lw_group_running(&group), 1, "a failing child cancels no sibling");
-        cr_assert_eq(lw_group_failure(&group), -ENODEV);
-        lw_store_rel(&go, 1);
-    }
-    cr_assert_eq(err, -ENODEV, "the first failure is what the end says");
-    cr_assert_eq(lw_group_failure(&group), 0, "as new");
-    return 0;
-}
-
-Test(group, r238_failing_child_cancels_no_sibling)
-{
-    run_all(r238_no_sibling, NULL);
-}
-
-static int fail_fast(void *arg)
-{
-    lw_group group = LW_GROUP_INIT(LW_GROUP_FAIL_FAST);
-    int err;
-
-    (void)arg;
-    reset();
-    LW_SCOPE(&group.scope, LW_FOREVER, err) {
-        for (int i = 0; i < 8; i++)
-            cr_assert_eq(lw_group_spawn(&group, sleep_for_ever, NULL, NULL), 0);
-        cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-ENODEV, NULL), 0);
-        cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)5, NULL), 0);
-    }
-    cr_assert_eq(err, -ENODEV);
-    cr_assert_eq(ended, 10);
-    return 0;
-}
-
-Test(group, failure_cancels_the_siblings_when_asked_to)
-{
-    run_all(fail_fast, NULL);
-}
-
-/* Whether a child is spawned before or after its sibling has failed makes no difference. */
-static int fail_early(void *arg)
-{
-    lw_group group = LW_GROUP_INIT(LW_GROUP_FAIL_FAST);
-    int err;
-
-    (void)arg;
-    reset();
-    LW_SCOPE(&group.scope, LW_FOREVER, err) {
-        cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-ENODEV, NULL), 0);
-        AWAIT(lw_group_failure(&group) != 0);
-        for (int i = 0; i < 8; i++)
-            cr_assert_eq(lw_group_spawn(&group, sleep_for_ever, NULL, NULL), 0);
-    }
-    cr_assert_eq(err, -ENODEV);
-    cr_assert_eq(ended, 9);
-    return 0;
-}
-
-Test(group, failure_cancels_also_the_siblings_to_come)
-{
-    run_all(fail_early, NULL);
-}
-
-static int statuses(void *arg)
-{
-    lw_group group = LW_GROUP_INIT(0);
-
-    (void)arg;
-    cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-ECANCELED, NULL), 0);
-    cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)3, NULL), 0);
-    cr_assert_eq(lw_group_wait(&group, LW_FOREVER), 0);
-    cr_assert_eq(lw_group_failure(&group), 0, "a cancelled child is no failure");
-    cr_assert_eq(lw_group_end(&group, 12), 12, "a status that is not negative stands");
-    cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-EPIPE, NULL), 0);
-    cr_assert_eq(lw_group_end(&group, 12), -EPIPE);
-    cr_assert_eq(lw_group_spawn(&group, end_at_once, (void *)-EPIPE, NULL), 0);
-    cr_assert_eq(lw_group_end(&group, -EIO), -EIO);
-    return 0;
-}
-
-Test(group, first_failure_but_no_cancel_is_the_outcome)
-{
-    run_all(statuses, NULL);
 }
 
 /* ---- who waits */

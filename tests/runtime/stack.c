@@ -6,62 +6,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/os/os.h"
-#include "tests/support.h"
-
-enum { CLASS = 2, STACKS_MAX = 400 };
+#include "tests/runtime/stacks.h"
 
 TestSuite(stack, .init = watchdog);
-
-static uint64_t random_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-/* The kernel cannot read there. */
-static bool is_guarded(const char *address)
-{
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    bool refused = write(fd, address, 8) < 0 && errno == EFAULT;
-
-    (void)close(fd);
-    return refused;
-}
-
-static struct lw_stack_head *take(struct lw_stack_cache *cache, unsigned class)
-{
-    struct lw_stack_head *head;
-
-    cr_assert_eq(lw_stack_promise(cache, class), 0);
-    head = lw_stack_take(cache, class);
-    cr_assert_not_null(head, "a promised stack was not there");
-    return head;
-}
-
-static void give(struct lw_stack_cache *cache, unsigned class, struct lw_stack_head *head)
-{
-    lw_stack_give(cache, class, head);
-    lw_stack_unpromise(cache, class);
-}
-
-/* Sign both ends of a stack, or see that the signature is still there. */
-static void sign(struct lw_stack_head *head, unsigned class, uint64_t name)
-{
-    head->spare[0] = name;
-    memcpy(lw_stack_bottom(head, class), &name, sizeof name);
-}
-
-static bool is_signed(const struct lw_stack_head *head, unsigned class, uint64_t name)
-{
-    return head->spare[0] == name && memcmp(lw_stack_bottom(head, class), &name, sizeof name) == 0;
-}
 
 /* ---- laws */
 
@@ -95,7 +46,7 @@ static void mix(uint64_t seed)
     size_t count = 0;
 
     for (long i = 0; i < rounds(4000); i++) {
-        uint64_t random = random_next(&seed);
+        uint64_t random = random_draw(&seed);
         struct lw_stack_cache *cache = &caches[random & 1];
 
         if ((random & 6) != 0 ? count < STACKS_MAX && (random >> 8) % STACKS_MAX >= count
@@ -370,95 +321,6 @@ Test(stack, without_any_memory_there_is_no_promise)
     cr_assert_not_null(take(&cache, CLASS));
 }
 
-/* ---- guards on other kernels */
-
-static long madvise_guards, mprotect_guards;
-
-static int old_madvise(void *at, size_t size, int advice)
-{
-    if (advice != 102)
-        return madvise(at, size, advice);
-    madvise_guards++;
-    errno = EINVAL;
-    return -1;
-}
-
-static int lying_madvise(void *at, size_t size, int advice)
-{
-    madvise_guards += advice == 102;
-    return advice == 102 ? 0 : madvise(at, size, advice);
-}
-
-static int counting_mprotect(void *at, size_t size, int protection)
-{
-    mprotect_guards++;
-    return mprotect(at, size, protection);
-}
-
-static void guard_with(int (*advise)(void *, size_t, int))
-{
-    struct lw_stack_cache cache = {0};
-    struct lw_stack_head *heads[STACKS_MAX];
-
-    lw_sys.madvise = advise;
-    lw_sys.mprotect = counting_mprotect;
-    for (int i = 0; i < STACKS_MAX; i++)
-        heads[i] = take(&cache, CLASS);
-    for (int i = 0; i < STACKS_MAX; i++)
-        cr_assert(is_guarded(lw_stack_bottom(heads[i], CLASS) - 8));
-    cr_assert_eq(madvise_guards, 1, "asked again, though the answer was no");
-    cr_assert_geq(mprotect_guards, STACKS_MAX);
-    for (int i = 0; i < STACKS_MAX; i++)
-        give(&cache, CLASS, heads[i]);
-    lw_stack_drain(&cache);
-    (void)lw_stack_trim(SIZE_MAX);
-    cr_assert(is_guarded(lw_stack_bottom(heads[0], CLASS) - 8));
-    sign(take(&cache, CLASS), CLASS, 1);
-}
-
-Test(stack, an_old_kernel_gets_guards_by_mprotect)
-{
-    guard_with(old_madvise);
-}
-
-Test(stack, an_emulator_that_only_says_yes_gets_guards_by_mprotect)
-{
-    guard_with(lying_madvise);
-}
-
-static int refusing_mprotect(void *at, size_t size, int protection)
-{
-    (void)at;
-    (void)size;
-    (void)protection;
-    mprotect_guards++;
-    errno = ENOMEM;
-    return -1;
-}
-
-static long said;
-
-static ssize_t listening_write(int fd, const void *buffer, size_t size)
-{
-    if (fd != STDERR_FILENO)
-        return write(fd, buffer, size);
-    said += strstr(buffer, "no more guard pages") != NULL;
-    return (ssize_t)size;
-}
-
-Test(stack, without_guards_stacks_work_and_it_is_said_once)
-{
-    struct lw_stack_cache cache = {0};
-
-    lw_sys.madvise = old_madvise;
-    lw_sys.mprotect = refusing_mprotect;
-    lw_sys.write = listening_write;
-    for (int i = 0; i < STACKS_MAX; i++)
-        sign(take(&cache, CLASS), CLASS, (uint64_t)i);
-    cr_assert_gt(mprotect_guards, 1);
-    cr_assert_eq(said, 1);
-}
-
 /* ---- threads */
 
 static uint64_t stop;
@@ -471,7 +333,7 @@ static void *hammer(void *arg)
     size_t count = 0;
 
     for (long i = 0; i < rounds(30000); i++) {
-        uint64_t random = random_next(&seed);
+        uint64_t random = random_draw(&seed);
 
         if (count < 90 && (random & 127) >= count) {
             held[count] = take(&cache, CLASS);
