@@ -206,6 +206,66 @@ Test(commands, freeing_stops_when_told_to)
     assert_no_leaks();
 }
 
+/* Told to end in the middle of a command: what it still sends must not wait for ever. */
+static const char *told_line;
+
+static int run_until_told(void *arg)
+{
+    struct kv_client *client = arg;
+
+    client->task = lw_self();
+    run_line(client, told_line);
+    cr_assert(client->closing);
+    cr_assert_eq(lw_sleep(LW_FOREVER), -ECANCELED, "%s: the cancel was lost", told_line);
+    return 0;
+}
+
+static void tell(struct kv_client *client, const char *line)
+{
+    lw_task task;
+
+    told_line = line;
+    cr_assert_eq(lw_spawn(&task, run_until_told, client, NULL), 0);
+    AWAIT(is_waiting(task));
+    cr_assert_eq(lw_cancel(task), 0);
+    cr_assert_eq(lw_join(task, NULL, LW_FOREVER), 0);
+    client->closing = false;
+    kv_reply_clear(&client->reply);
+}
+
+static int tell_them(void *arg)
+{
+    static const char *const others[] = {"CLIENT LIST", "INFO clients", "RESET"};
+    struct kv_client *client = join();
+    lw_mutex *registry = &server.clients.mutex;
+
+    (void)arg;
+    kv_store_lock_always(&server.store, KV_SHARDS_ALL);
+    tell(client, "GET a");
+    kv_store_unlock(&server.store, KV_SHARDS_ALL);
+    assert_reply(client, "MULTI", "+OK\r\n");
+    assert_reply(client, "GET a", "+QUEUED\r\n");
+    kv_store_lock_always(&server.store, KV_SHARDS_ALL);
+    tell(client, "EXEC");
+    kv_store_unlock(&server.store, KV_SHARDS_ALL);
+    assert_reply(client, "DISCARD", "+OK\r\n");
+    cr_assert_eq(lw_mutex_acquire(registry, LW_FOREVER), 0);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        tell(client, others[i]);
+    cr_assert_eq(lw_mutex_release(registry), 0);
+    kv_client_free(client);
+    return 0;
+}
+
+Test(commands, who_is_told_to_end_in_a_command_is_told_again)
+{
+    start();
+    run_all(tell_them, NULL);
+    kv_store_fini(&server.store);
+    cr_assert_eq(kv_memory_used(), 0u);
+    assert_no_leaks();
+}
+
 enum { MOVERS = 4, ACCOUNTS = 10, TOTAL = 1000 };
 
 static int64_t number_at(const char *reply, unsigned index)
