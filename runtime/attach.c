@@ -3,18 +3,11 @@
  * acquire, and give both back when they end. */
 #include <errno.h>
 #include <latchwork/task.h>
-#include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "runtime/fork.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
-
-static pthread_key_t key;
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static int key_error;
 
 static void detach(void *arg)
 {
@@ -31,22 +24,13 @@ static void detach(void *arg)
     lw_sys.free(thread);
 }
 
-static void make_key(void)
-{
-    key_error = -pthread_key_create(&key, detach);
-}
-
 static int attach(void)
 {
     struct lw_thread *thread;
     struct lw_record *record;
     struct lw_cold *cold;
-    int err = lw_fork_init();
 
-    (void)pthread_once(&key_once, make_key);
-    if (err == 0)
-        err = key_error;
-    if (err < 0)
+    if (lw_fork_init() < 0)
         return -ENOMEM;
     thread = lw_sys.calloc(1, sizeof *thread);
     record = thread != NULL ? lw_guest_record_take() : NULL;
@@ -63,8 +47,8 @@ static int attach(void)
     lw_store_rlx(&cold->id, lw_record_id(record));
     lw_store_rlx(&cold->shields, 0);
     lw_thread_run(thread, record);
-    thread->tid = (int)syscall(SYS_gettid);
-    if (pthread_setspecific(key, thread) != 0) {
+    thread->tid = lw_sys.thread_number();
+    if (lw_sys.thread_at_end(detach, thread) != 0) {
         lw_guest_record_give(record);
         lw_sys.free(thread);
         return -ENOMEM;

@@ -15,8 +15,6 @@
 #include "runtime/fork.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "runtime/courier.h"
 #include "runtime/helpers.h"
@@ -42,7 +40,7 @@ static void in_child(void)
         lw_is_forked = true;
         lw_thread_tls = NULL;
     } else if (lw_thread_tls != NULL) {
-        lw_thread_tls->tid = (int)syscall(SYS_gettid);
+        lw_thread_tls->tid = lw_sys.thread_number();
     }
 }
 

@@ -27,7 +27,6 @@
 
 #include <errno.h>
 #include <latchwork/cancel.h>
-#include <pthread.h>
 
 #include "runtime/courier.h"
 #include "runtime/fork.h"
@@ -213,7 +212,7 @@ static void leave(struct lw_helpers *set)
     join = set->has_left;
     before = set->left;
     set->has_left = true;
-    set->left = pthread_self();
+    set->left = lw_sys.thread_self();
     set->leaving--;
     (void)lw_add_rlx(&set->changed, 1);
     lw_guard_drop(&set->guard, GUARD);
@@ -229,7 +228,7 @@ static void *helper_main(void *arg)
     struct lw_record *ended = NULL;
     struct lw_job *job;
 
-    (void)pthread_setname_np(pthread_self(), "lw-helper");
+    lw_sys.thread_name("lw-helper");
     lw_guard_take(&set->guard, GUARD);
     set->coming--;
     while ((job = next_job(set, &me, ended)) != NULL)

@@ -159,7 +159,7 @@ static void pass_on(int number, const struct sigaction *action, siginfo_t *info,
     if ((action->sa_flags & SA_RESETHAND) != 0)
         (void)lw_sys.sigaction(number, &reset, NULL);
     /* Our own handler runs with the interrupted code's mask (SA_NODEFER, nothing in sa_mask). */
-    (void)pthread_sigmask(SIG_BLOCK, &mask, NULL);
+    (void)lw_sys.thread_sigmask(SIG_BLOCK, &mask, NULL);
     if ((action->sa_flags & SA_SIGINFO) != 0)
         action->sa_sigaction(number, info, context);
     else

@@ -18,7 +18,6 @@
 #include <latchwork/runtime.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,6 +26,7 @@
 #include "runtime/fork.h"
 #include "runtime/helpers.h"
 #include "runtime/os/os.h"
+#include "runtime/thread_mutex.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
@@ -35,31 +35,31 @@ enum { STOP_LOOK_NS = 5000000 };
 uint32_t lw_runtimes_pins[2], lw_runtimes_phase;
 
 /* starts, stops, the tick thread's scans */
-static pthread_mutex_t runtimes_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct lw_thread_mutex runtimes_mutex;
 
 void lw_runtimes_lock(void)
 {
-    (void)pthread_mutex_lock(&runtimes_mutex);
+    lw_thread_mutex_lock(&runtimes_mutex);
 }
 
 void lw_runtimes_unlock(void)
 {
-    (void)pthread_mutex_unlock(&runtimes_mutex);
+    lw_thread_mutex_unlock(&runtimes_mutex);
 }
 
 /* Everybody who pinned before has unpinned.  Who pins meanwhile comes with the other phase, but
  * for the few who had read the old one: so each count does come to 0. */
 static void flush_pins(void)
 {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static struct lw_thread_mutex mutex;
     uint32_t phase;
 
-    (void)pthread_mutex_lock(&mutex);
+    lw_thread_mutex_lock(&mutex);
     phase = lw_load_rlx(&lw_runtimes_phase);
     LW_AWAIT(lw_load_sc(&lw_runtimes_pins[(phase + 1) % 2]) == 0); /* [T2] */
     lw_store_sc(&lw_runtimes_phase, phase + 1);
     LW_AWAIT(lw_load_sc(&lw_runtimes_pins[phase % 2]) == 0); /* [T2] */
-    (void)pthread_mutex_unlock(&mutex);
+    lw_thread_mutex_unlock(&mutex);
 }
 
 void lw_fiber_thread_init(struct lw_thread *thread)
@@ -67,14 +67,7 @@ void lw_fiber_thread_init(struct lw_thread *thread)
 #if defined(LW_TSAN)
     thread->idle_fiber = __tsan_get_current_fiber();
 #elif defined(LW_ASAN)
-    pthread_attr_t attributes;
-    void *bottom = NULL;
-
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        (void)pthread_attr_getstack(&attributes, &bottom, &thread->idle_bytes);
-        (void)pthread_attr_destroy(&attributes);
-        thread->idle_bottom = bottom;
-    }
+    lw_sys.thread_stack(&thread->idle_bottom, &thread->idle_bytes);
 #endif
     (void)thread;
 }

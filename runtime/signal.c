@@ -27,6 +27,7 @@
 #include "runtime/courier.h"
 #include "runtime/fork.h"
 #include "runtime/os/os.h"
+#include "runtime/thread_mutex.h"
 #include "runtime/wait.h"
 
 #define GUARD UINT64_C(1)
@@ -50,7 +51,7 @@ static uint64_t guard;
 static void *queue;            /* of waiters, first come first */
 static uint32_t courier_state; /* RUNS: who is queued will be served; LEAVES: to be joined */
 static pthread_t courier;
-static pthread_mutex_t courier_mutex = PTHREAD_MUTEX_INITIALIZER; /* making and joining it */
+static struct lw_thread_mutex courier_mutex; /* making and joining it */
 
 static uint64_t pending, caught; /* bit n - 1: signal n */
 static uint32_t bell;            /* [G1] */
@@ -144,7 +145,7 @@ static void unblock_caught(void)
     for (int number = 1; number <= NUMBERS; number++)
         if ((bits & bit_of(number)) != 0)
             (void)sigdelset(&blocked, number);
-    (void)pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+    (void)lw_sys.thread_sigmask(SIG_SETMASK, &blocked, NULL);
 }
 
 static void *courier_main(void *arg)
@@ -153,7 +154,7 @@ static void *courier_main(void *arg)
     bool leave = false;
 
     (void)arg;
-    (void)pthread_setname_np(pthread_self(), "lw-signals");
+    lw_sys.thread_name("lw-signals");
     for (;;) {
         uint32_t seen = lw_load_acq(&bell); /* [G1] */
         struct lw_wake_batch batch = {0};
@@ -194,7 +195,7 @@ static int courier_start(void)
     int err = 0;
 
     /* Nothing in here waits for longer than threads take to begin and end. */
-    (void)pthread_mutex_lock(&courier_mutex);
+    lw_thread_mutex_lock(&courier_mutex);
     if (courier_set(COURIER_LEAVES, COURIER_LEAVES, false) == COURIER_LEAVES) {
         (void)lw_sys.thread_join(courier, NULL);
         (void)courier_set(COURIER_LEAVES, COURIER_NONE, false);
@@ -204,7 +205,7 @@ static int courier_start(void)
             err = -EAGAIN;
         (void)courier_set(COURIER_STARTS, err == 0 ? COURIER_RUNS : COURIER_NONE, false);
     }
-    (void)pthread_mutex_unlock(&courier_mutex);
+    lw_thread_mutex_unlock(&courier_mutex);
     return err;
 }
 
@@ -212,14 +213,14 @@ void lw_courier_retire(void)
 {
     uint32_t state;
 
-    (void)pthread_mutex_lock(&courier_mutex);
+    lw_thread_mutex_lock(&courier_mutex);
     state = courier_set(COURIER_RUNS, COURIER_LEAVES, true);
     if (state == COURIER_LEAVES) {
         ring();
         (void)lw_sys.thread_join(courier, NULL);
         (void)courier_set(COURIER_LEAVES, COURIER_NONE, false);
     }
-    (void)pthread_mutex_unlock(&courier_mutex);
+    lw_thread_mutex_unlock(&courier_mutex);
 }
 
 bool lw_courier_exists(void)

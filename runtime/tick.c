@@ -27,7 +27,6 @@
  * [K1] asleep = 1; heavy; look at the workers once more  <->  worker: awake; light; load asleep. */
 #include <errno.h>
 #include <latchwork/time.h>
-#include <pthread.h>
 
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
@@ -98,7 +97,7 @@ static void note_busy(struct look *look, const struct lw_worker *worker,
  * descriptor: then a spare too many is better than none. */
 static bool is_blocked(const struct lw_thread *thread)
 {
-    char state = lw_thread_state(thread->tid);
+    char state = lw_sys.thread_state(thread->tid);
 
     return state == 'S' || state == 'D' || state == 0;
 }
@@ -241,7 +240,7 @@ static void *tick_main(void *arg)
 {
     unsigned quiet_looks = 0;
 
-    (void)pthread_setname_np(pthread_self(), "lw-locksmith");
+    lw_sys.thread_name("lw-locksmith");
     for (;;) {
         uint32_t seen = lw_load_acq(&tick.word); /* before all that a wake may have changed */
         bool quiet, trims;

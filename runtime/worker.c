@@ -29,8 +29,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "runtime/fiber.h"
 #include "runtime/os/os.h"
@@ -354,13 +352,13 @@ static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
 
     thread->worker = worker;
     thread->budget = LW_BUDGET;
-    thread->tid = (int)syscall(SYS_gettid);
+    thread->tid = lw_sys.thread_number();
     lw_store_rel(&worker->thread, thread);
     lw_thread_tls = thread;
     lw_fiber_thread_init(thread);
     (void)lw_overflow_thread_enter(&thread->altstack); /* without memory: overflow is not named */
     (void)snprintf(name, sizeof name, "%.8s-%u", worker->runtime->name, worker->index);
-    (void)pthread_setname_np(pthread_self(), name);
+    lw_sys.thread_name(name);
 }
 
 static void *worker_main(void *arg)

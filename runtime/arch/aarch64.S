@@ -98,4 +98,40 @@ lw_task_end:
     .cfi_endproc
     .size lw_task_entry, .-lw_task_entry
 
+    .globl lw_switch_enter
+    .hidden lw_switch_enter
+    .type lw_switch_enter, %function
+    .p2align 4
+lw_switch_enter:                    // (void **from: x0, void *top: x1, entry: x2)
+    .cfi_startproc
+    sub sp, sp, #160
+    .cfi_def_cfa_offset 160
+    stp x19, x20, [sp, #0]
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
+    stp x29, x30, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mov x9, sp
+    mov sp, x1
+    stlr x9, [x0]
+    b lw_stack_entry
+    .cfi_endproc
+    .size lw_switch_enter, .-lw_switch_enter
+
+    .type lw_stack_entry, %function
+    .p2align 4
+lw_stack_entry:
+    .cfi_startproc
+    .cfi_undefined x30
+    mov x29, xzr
+    blr x2
+    brk #0
+    .cfi_endproc
+    .size lw_stack_entry, .-lw_stack_entry
+
     .section .note.GNU-stack, "", %progbits

@@ -15,6 +15,9 @@ void lw_switch(void **from, void *to);
 /* The same, but the new stack is fresh: jumps to lw_task_main() with nothing above it. */
 void lw_switch_new(void **from, void *top);
 
+/* The same for stacks that are no task's: calls entry() there, which never returns. */
+void lw_switch_enter(void **from, void *top, void (*entry)(void));
+
 /* Leave this stack for ever, for the one saved at `to`.  A jump, not a call: see lw_leave_to(). */
 extern const char lw_switch_resume[];
 

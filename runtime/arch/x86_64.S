@@ -100,4 +100,35 @@ lw_task_end:
     .cfi_endproc
     .size lw_task_entry, .-lw_task_entry
 
+    .globl lw_switch_enter
+    .hidden lw_switch_enter
+    .type lw_switch_enter, @function
+    .p2align 4
+lw_switch_enter:                    /* (void **from: rdi, void *top: rsi, entry: rdx) */
+    .cfi_startproc
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    .cfi_adjust_cfa_offset 48
+    movq %rsp, %rcx
+    movq %rsi, %rsp
+    movq %rcx, (%rdi)
+    jmp lw_stack_entry
+    .cfi_endproc
+    .size lw_switch_enter, .-lw_switch_enter
+
+    .type lw_stack_entry, @function
+    .p2align 4
+lw_stack_entry:
+    .cfi_startproc
+    .cfi_undefined rip
+    xorl %ebp, %ebp
+    call *%rdx
+    ud2
+    .cfi_endproc
+    .size lw_stack_entry, .-lw_stack_entry
+
     .section .note.GNU-stack, "", @progbits

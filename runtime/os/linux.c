@@ -182,6 +182,67 @@ static int sys_thread_create(pthread_t *thread, const pthread_attr_t *attributes
     return pthread_create(thread, attributes, start, arg);
 }
 
+static char sys_thread_state(int tid)
+{
+    char text[512];
+    ssize_t size;
+    const char *end;
+    int file;
+
+    (void)snprintf(text, sizeof text, "/proc/self/task/%d/stat", tid);
+    file = open(text, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    size = read(file, text, sizeof text - 1);
+    (void)close(file);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    end = strrchr(text, ')'); /* the name may hold anything, also brackets */
+    return end != NULL && end[1] == ' ' ? end[2] : 0;
+}
+
+static int sys_thread_number(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+static void sys_thread_name(const char *name)
+{
+    (void)pthread_setname_np(pthread_self(), name);
+}
+
+static pthread_key_t end_key;
+static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
+static int end_key_error;
+static void (*end_function)(void *arg);
+
+static void make_end_key(void)
+{
+    end_key_error = pthread_key_create(&end_key, end_function);
+}
+
+static int sys_thread_at_end(void (*end)(void *arg), void *arg)
+{
+    __atomic_store_n(&end_function, end, __ATOMIC_RELAXED); /* the same one each time */
+    (void)pthread_once(&end_key_once, make_end_key);
+    return end_key_error != 0 ? end_key_error : pthread_setspecific(end_key, arg);
+}
+
+static void sys_thread_stack(const void **bottom, size_t *size)
+{
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+
+    *bottom = NULL;
+    *size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    (void)pthread_attr_getstack(&attributes, &lowest, size);
+    (void)pthread_attr_destroy(&attributes);
+    *bottom = lowest;
+}
+
 struct lw_sys lw_sys = {
     .calloc = calloc,
     .free = free,
@@ -195,9 +256,16 @@ struct lw_sys lw_sys = {
     .futex_wake = sys_futex_wake,
     .thread_create = sys_thread_create,
     .thread_join = pthread_join,
+    .thread_self = pthread_self,
+    .thread_number = sys_thread_number,
+    .thread_name = sys_thread_name,
+    .thread_at_end = sys_thread_at_end,
+    .thread_stack = sys_thread_stack,
+    .thread_state = sys_thread_state,
     .atfork = pthread_atfork,
     .sigaction = sigaction,
     .sigaltstack = sigaltstack,
+    .thread_sigmask = pthread_sigmask,
     .sigtimedwait = sigtimedwait,
     .membarrier = sys_membarrier,
     .yield = sys_yield,
@@ -228,26 +296,6 @@ struct lw_sys lw_sys = {
     .unlink = unlink,
     .getaddrinfo = sys_getaddrinfo,
 };
-
-char lw_thread_state(int tid)
-{
-    char text[512];
-    ssize_t size;
-    const char *end;
-    int file;
-
-    (void)snprintf(text, sizeof text, "/proc/self/task/%d/stat", tid);
-    file = open(text, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return 0;
-    size = read(file, text, sizeof text - 1);
-    (void)close(file);
-    if (size <= 0)
-        return 0;
-    text[size] = '\0';
-    end = strrchr(text, ')'); /* the name may hold anything, also brackets */
-    return end != NULL && end[1] == ' ' ? end[2] : 0;
-}
 
 unsigned long lw_max_map_count(void)
 {

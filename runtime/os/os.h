@@ -35,9 +35,19 @@ struct lw_sys {
     int (*thread_create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *),
                          void *arg);
     int (*thread_join)(pthread_t thread, void **result);
+    pthread_t (*thread_self)(void);
+    int (*thread_number)(void);            /* the kernel's, of the calling thread */
+    void (*thread_name)(const char *name); /* of the calling thread: at most 15 bytes */
+    /* Call end(arg) when the calling thread ends; always the same `end`.  0 or an error number. */
+    int (*thread_at_end)(void (*end)(void *arg), void *arg);
+    void (*thread_stack)(const void **bottom, size_t *size); /* of the calling thread */
+    /* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot
+     * be told. */
+    char (*thread_state)(int number);
     int (*atfork)(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
     int (*sigaction)(int number, const struct sigaction *action, struct sigaction *before);
     int (*sigaltstack)(const stack_t *stack, stack_t *before);
+    int (*thread_sigmask)(int how, const sigset_t *set, sigset_t *before);
     int (*sigtimedwait)(const sigset_t *set, siginfo_t *info, const struct timespec *timeout);
     int (*membarrier)(int command);        /* 0 or negative */
     void (*yield)(void);
@@ -83,9 +93,5 @@ unsigned lw_usable_cpus(void);
 
 /* vm.max_map_count: how many mappings this process may have; a guess when it cannot be told. */
 unsigned long lw_max_map_count(void);
-
-/* The state letter of a thread of this process (R, S, D ...) from the kernel; 0 when it cannot be
- * told. */
-char lw_thread_state(int tid);
 
 #endif
