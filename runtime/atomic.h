@@ -17,6 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#if !defined(LW_POINT) && defined(LW_SIMULATED)
+#include "runtime/sim/point.h"
+#endif
 #ifndef LW_POINT
 #define LW_POINT() ((void)0)
 #endif

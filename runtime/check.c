@@ -10,10 +10,19 @@
 #include "runtime/atomic.h"
 #include "runtime/fork.h"
 #include "runtime/os/os.h"
+#ifdef LW_SIMULATED
+#include <latchwork/sim.h>
+
+#include "runtime/sim/engine.h"
+#endif
 
 void lw_panic(const char *text, const char *file, int line)
 {
     (void)fprintf(stderr, "latchwork: does not hold: %s: %s:%d\n", text, file, line);
+#ifdef LW_SIMULATED
+    if (lw_sim_on)
+        sim_fail(LW_SIM_CRASHED, "does not hold: %s: %s:%d", text, file, line);
+#endif
     abort();
 }
 
@@ -22,7 +31,7 @@ bool lw_asym_symmetric = true;
 /* Before main(): nobody has relied on the light side yet. */
 __attribute__((constructor)) static void asym_init(void)
 {
-#if !defined(__SANITIZE_THREAD__)
+#if !defined(__SANITIZE_THREAD__) && !defined(LW_SIMULATED)
     if (lw_sys.membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
         lw_asym_symmetric = lw_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
 #endif
@@ -37,6 +46,12 @@ void lw_asym_heavy(void)
 
 void lw_spin(unsigned *round)
 {
+#ifdef LW_SIMULATED
+    if (lw_sim_on) {
+        lw_sys.yield();
+        return;
+    }
+#endif
     lw_pause();
     if (++*round % 1024 == 0) {
         if (lw_forked())

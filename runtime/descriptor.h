@@ -94,7 +94,9 @@ struct lw_descriptor {
 
 _Static_assert(sizeof(struct lw_descriptor) == 64, "one cache line");
 
-#ifdef LW_TINY
+#if defined(LW_SIMULATED)
+enum { LW_FD_CHUNK_BITS = 4, LW_FD_CHUNKS = 1 << 8 };
+#elif defined(LW_TINY)
 enum { LW_FD_CHUNK_BITS = 4, LW_FD_CHUNKS = 1 << 12 };
 #else
 enum { LW_FD_CHUNK_BITS = 12, LW_FD_CHUNKS = 1 << 12 };

@@ -34,7 +34,11 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#ifdef LW_SIMULATED
+enum { CHUNK_SLOTS = 128, CHUNKS_MAX = LW_SLOTS_MAX / CHUNK_SLOTS };
+#else
 enum { CHUNK_SLOTS = 4096, CHUNKS_MAX = LW_SLOTS_MAX / CHUNK_SLOTS };
+#endif
 
 struct lw_record *lw_records;
 struct lw_cold *lw_colds;

@@ -30,7 +30,11 @@
 #include "runtime/check.h"
 
 #define LW_SLOT_BITS 24
+#ifdef LW_SIMULATED
+#define LW_SLOTS_MAX (UINT32_C(1) << 17) /* all that is noted of them is put back each time */
+#else
 #define LW_SLOTS_MAX (UINT32_C(1) << LW_SLOT_BITS)
+#endif
 
 /* Flags of ctl. */
 enum {
@@ -175,7 +179,7 @@ extern uint32_t lw_slots_used;
 /* The record that an id names, in whatever life it is now; NULL if there never was such a slot. */
 LW_INLINE struct lw_record *lw_record_of(uint64_t id)
 {
-    uint32_t slot = (uint32_t)(id & (LW_SLOTS_MAX - 1));
+    uint32_t slot = (uint32_t)(id & ((UINT32_C(1) << LW_SLOT_BITS) - 1));
 
     return lw_likely(slot < lw_load_acq(&lw_slots_used)) ? &lw_records[slot] : NULL; /* [R2] */
 }

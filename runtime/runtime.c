@@ -84,13 +84,17 @@ static int read_options(struct lw_runtime *runtime, const lw_options *options)
     class = lw_stack_class(options->stack_bytes);
     if (class < 0)
         return class;
-    if (options->workers > LW_WORKERS_MAX / 2 || options->stop_within < 0 || options->sim != 0)
+    if (options->stop_within < 0)
+        return -EINVAL;
+#ifndef LW_SIMULATED
+    if (options->workers > LW_WORKERS_MAX / 2 || options->sim != 0)
         return -EINVAL; /* sim: this build has no simulator */
+#endif
     runtime->name = options->name != NULL ? options->name : "lw";
     runtime->stack_class = (unsigned)class;
     runtime->helpers_max = options->helpers != 0 ? options->helpers : LW_HELPERS_DEFAULT;
     runtime->stop_within = options->stop_within != 0 ? options->stop_within : 5 * LW_SEC;
-    runtime->worker_goal = options->workers != 0 ? options->workers : lw_usable_cpus();
+    runtime->worker_goal = options->workers != 0 ? options->workers : lw_sys.usable_cpus();
     if (runtime->worker_goal > LW_WORKERS_MAX / 2)
         runtime->worker_goal = LW_WORKERS_MAX / 2;
     runtime->worker_limit = runtime->worker_goal;
@@ -137,6 +141,9 @@ int lw_start(lw_runtime **started, const lw_options *options)
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
+#ifdef LW_SIMULATED
+    lw_sim_program_starts(options != NULL ? options->sim : 0);
+#endif
     runtime = lw_sys.calloc(1, sizeof *runtime);
     if (runtime == NULL)
         return -ENOMEM;

@@ -9,6 +9,9 @@
  * [G1] a worker joins: worker_count (release)  ->  worker_count (acquire). */
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
+#ifdef LW_SIMULATED
+#include "runtime/sim/engine.h"
+#endif
 
 enum {
     AGE_MAX_NS = 100000,
@@ -65,6 +68,7 @@ static unsigned steal_from(struct lw_worker *worker, struct lw_worker *victim, u
     uint64_t dispatches = lw_load_rlx(&victim->dispatches),
              ready_size = lw_ring_size(&victim->ready);
     struct lw_record *next = lw_load_rlx(&victim->next);
+    unsigned long age = worker->age;
 
     if (fresh != sight->fresh || lw_deque_size(&victim->fresh) == 0) {
         sight->fresh = fresh;
@@ -79,11 +83,15 @@ static unsigned steal_from(struct lw_worker *worker, struct lw_worker *victim, u
         sight->dispatches = dispatches;
         sight->next_since = now;
     }
-    if (now - sight->fresh_since > worker->age)
+#ifdef LW_SIMULATED
+    if (lw_sim_on && sim_chance(2)) /* as if it had looked for longer */
+        age = 0;
+#endif
+    if (now - sight->fresh_since > age)
         return take_fresh(worker, victim);
-    if (ready_size >= LW_MANY_READY || now - sight->ready_since > worker->age)
+    if (ready_size >= LW_MANY_READY || now - sight->ready_since > age)
         return take_ready(worker, victim);
-    if (now - sight->next_since > NEXT_AGES * worker->age)
+    if (now - sight->next_since > NEXT_AGES * age)
         return take_next_of(victim, next);
     return 0;
 }

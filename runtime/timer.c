@@ -27,7 +27,11 @@
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 
+#ifdef LW_SIMULATED
+enum { WHEELS_MAX = 64, GUARD = 1 };
+#else
 enum { WHEELS_MAX = 4096, GUARD = 1 };
+#endif
 
 static struct lw_wheel *wheels[WHEELS_MAX]; /* by home - 1 */
 static uint64_t wheels_guard;

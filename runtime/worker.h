@@ -15,9 +15,14 @@
 #include "runtime/thread.h"
 #include "runtime/timer.h"
 
+#ifdef LW_SIMULATED
+enum { LW_WORKERS_MAX = 32 };
+#else
+enum { LW_WORKERS_MAX = 256 }; /* per runtime, spares included */
+#endif
+
 enum {
     LW_RUNTIMES_MAX = 64,
-    LW_WORKERS_MAX = 256,      /* per runtime, spares included */
     LW_CHAIN_MAX = 16,         /* hand-offs in a row through `next` */
     LW_READY_STREAK_MAX = 64,  /* picks from ready in a row while a fresh one waits */
     LW_ATTEND_EVERY = 16,

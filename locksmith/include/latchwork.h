@@ -18,6 +18,7 @@
 #include <latchwork/scope.h>
 #include <latchwork/semaphore.h>
 #include <latchwork/signal.h>
+#include <latchwork/sim.h>
 #include <latchwork/task.h>
 #include <latchwork/time.h>
 #include <latchwork/waitable.h>

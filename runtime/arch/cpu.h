@@ -22,8 +22,14 @@ void lw_switch_enter(void **from, void *top, void (*entry)(void));
 extern const char lw_switch_resume[];
 
 struct lw_thread;
+#ifdef LW_SIMULATED
+#define LW_HIDDEN /* tests look inside the simulation library from outside */
+#else
+#define LW_HIDDEN __attribute__((visibility("hidden")))
+#endif
+
 extern __thread struct lw_thread *lw_thread_tls
-    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+    __attribute__((tls_model("initial-exec"))) LW_HIDDEN;
 
 #if defined(__x86_64__)
 

@@ -243,6 +243,76 @@ static void sys_thread_stack(const void **bottom, size_t *size)
     *bottom = lowest;
 }
 
+static unsigned long sys_max_map_count(void)
+{
+    unsigned long count = 65530; /* the kernel's default */
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+
+    if (file != NULL) {
+        if (fscanf(file, "%lu", &count) != 1)
+            count = 65530;
+        (void)fclose(file);
+    }
+    return count;
+}
+
+/* cgroup v2: quota and period of this group and of each above it; the smallest share counts. */
+static unsigned cgroup_cpus(unsigned cpus)
+{
+    char path[4200], group[4096] = "", text[64];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+
+    if (file == NULL)
+        return cpus;
+    while (fgets(path, sizeof path, file) != NULL)
+        if (strncmp(path, "0::", 3) == 0)
+            (void)snprintf(group, sizeof group, "%.*s", (int)strcspn(path + 3, "\n"), path + 3);
+    (void)fclose(file);
+
+    for (;;) {
+        long long quota, period;
+
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+        file = fopen(path, "re");
+        if (file != NULL) {
+            if (fgets(text, sizeof text, file) != NULL &&
+                sscanf(text, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
+                unsigned share = (unsigned)((quota + period - 1) / period);
+
+                if (share < cpus)
+                    cpus = share;
+            }
+            (void)fclose(file);
+        }
+        char *slash = strrchr(group, '/');
+        if (slash == NULL)
+            break;
+        *slash = '\0';
+    }
+    return cpus > 0 ? cpus : 1;
+}
+
+static unsigned sys_usable_cpus(void)
+{
+    int places = 1024;
+
+    for (; places <= 1024 * 64; places *= 2) {
+        cpu_set_t *set = CPU_ALLOC((size_t)places);
+        size_t size = CPU_ALLOC_SIZE((size_t)places);
+
+        if (set == NULL)
+            break;
+        if (sched_getaffinity(0, size, set) == 0) {
+            int count = CPU_COUNT_S(size, set);
+
+            CPU_FREE(set);
+            return cgroup_cpus(count > 0 ? (unsigned)count : 1);
+        }
+        CPU_FREE(set); /* EINVAL: the kernel knows more CPUs than fit */
+    }
+    return 1;
+}
+
 struct lw_sys lw_sys = {
     .calloc = calloc,
     .free = free,
@@ -294,75 +364,7 @@ struct lw_sys lw_sys = {
     .getsockopt = getsockopt,
     .lstat = lstat,
     .unlink = unlink,
+    .usable_cpus = sys_usable_cpus,
+    .max_map_count = sys_max_map_count,
     .getaddrinfo = sys_getaddrinfo,
 };
-
-unsigned long lw_max_map_count(void)
-{
-    unsigned long count = 65530; /* the kernel's default */
-    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
-
-    if (file != NULL) {
-        if (fscanf(file, "%lu", &count) != 1)
-            count = 65530;
-        (void)fclose(file);
-    }
-    return count;
-}
-
-/* cgroup v2: quota and period of this group and of each above it; the smallest share counts. */
-static unsigned cgroup_cpus(unsigned cpus)
-{
-    char path[4200], group[4096] = "", text[64];
-    FILE *file = fopen("/proc/self/cgroup", "re");
-
-    if (file == NULL)
-        return cpus;
-    while (fgets(path, sizeof path, file) != NULL)
-        if (strncmp(path, "0::", 3) == 0)
-            (void)snprintf(group, sizeof group, "%.*s", (int)strcspn(path + 3, "\n"), path + 3);
-    (void)fclose(file);
-
-    for (;;) {
-        long long quota, period;
-
-        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-        file = fopen(path, "re");
-        if (file != NULL) {
-            if (fgets(text, sizeof text, file) != NULL &&
-                sscanf(text, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
-                unsigned share = (unsigned)((quota + period - 1) / period);
-
-                if (share < cpus)
-                    cpus = share;
-            }
-            (void)fclose(file);
-        }
-        char *slash = strrchr(group, '/');
-        if (slash == NULL)
-            break;
-        *slash = '\0';
-    }
-    return cpus > 0 ? cpus : 1;
-}
-
-unsigned lw_usable_cpus(void)
-{
-    int places = 1024;
-
-    for (; places <= 1024 * 64; places *= 2) {
-        cpu_set_t *set = CPU_ALLOC((size_t)places);
-        size_t size = CPU_ALLOC_SIZE((size_t)places);
-
-        if (set == NULL)
-            break;
-        if (sched_getaffinity(0, size, set) == 0) {
-            int count = CPU_COUNT_S(size, set);
-
-            CPU_FREE(set);
-            return cgroup_cpus(count > 0 ? (unsigned)count : 1);
-        }
-        CPU_FREE(set); /* EINVAL: the kernel knows more CPUs than fit */
-    }
-    return 1;
-}

@@ -81,17 +81,15 @@ struct lw_sys {
     int (*getsockopt)(int fd, int level, int name, void *value, socklen_t *size);
     int (*lstat)(const char *path, struct stat *status);
     int (*unlink)(const char *path);
+    /* The CPUs this process may really use: affinity, cpuset and cgroup quota along the whole path;
+     * >= 1. */
+    unsigned (*usable_cpus)(void);
+    /* vm.max_map_count: how many mappings this process may have; a guess when it cannot be told. */
+    unsigned long (*max_map_count)(void);
     int (*getaddrinfo)(const char *host, const char *service, const struct addrinfo *hints,
                        struct addrinfo **found);
 };
 
 extern struct lw_sys lw_sys;
-
-/* The CPUs this process may really use: affinity, cpuset and cgroup quota along the whole path; >=
- * 1. */
-unsigned lw_usable_cpus(void);
-
-/* vm.max_map_count: how many mappings this process may have; a guess when it cannot be told. */
-unsigned long lw_max_map_count(void);
 
 #endif

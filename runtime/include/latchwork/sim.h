@@ -33,13 +33,14 @@ typedef enum { LW_SIM_RANDOM, LW_SIM_PCT, LW_SIM_EXHAUSTIVE } lw_sim_strategy;
 /* All zero: 1,000 random schedules from seed 1. */
 typedef struct lw_sim_options {
     lw_sim_strategy strategy;
-    unsigned depth;       /* PCT: how many steps must come in the right order (0: 3); exhaustive: how
-                             many preemptions there are at most (0: 2) */
-    uint64_t seed;        /* of the first schedule, the next one has the next; 0: 1 */
-    uint64_t schedules;   /* at most; 0: 1,000; exhaustive: no bound but this one, 0: all */
-    uint64_t steps_max;   /* of one schedule; 0: 1,000,000 */
-    const char *replay;   /* the choices of a result: that one schedule; NULL: by strategy */
-    bool quiet;           /* say nothing on the standard error */
+    /* PCT: how many steps must come in the right order (0: 3); exhaustive: how many preemptions
+     * there are at most (0: 2). */
+    unsigned depth;
+    uint64_t seed;      /* of the first schedule, the next one has the next; 0: 1 */
+    uint64_t schedules; /* at most; 0: 1,000; exhaustive: no bound but this one, 0: all */
+    uint64_t steps_max; /* of one schedule; 0: 1,000,000 */
+    const char *replay; /* the choices of a result: that one schedule; NULL: by strategy */
+    bool quiet;         /* say nothing on the standard error */
     uint64_t _reserved[4];
 } lw_sim_options;
 

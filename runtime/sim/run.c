@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a test in many schedules; what is said of one that fails; a whole program in one.
+ *
+ * A failure is reported from wherever it is noticed, on the failing thread's stack, and ends the
+ * schedule: the engine goes on with what it was doing before, and the threads of the schedule are
+ * never seen again.  All they had is put back when the next one begins.
+ *
+ * Shortening.  A failing schedule is a list of choices, most of which do not matter.  Ever smaller
+ * parts of it are left out, and what still fails in the same way is kept (Zeller and Hildebrandt,
+ * "Simplifying and Isolating Failure-Inducing Input", 2002). */
+#include <errno.h>
+#include <latchwork/runtime.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/os/os.h"
+#include "runtime/sim/settings.h"
+#include "runtime/sim/world.h"
+#include "runtime/worker.h"
+
+enum {
+    SCHEDULES_DEFAULT = 1000,
+    STEPS_DEFAULT = 1000000,
+    SHORTENINGS_MAX = 2000, /* schedules */
+    REASON_BYTES = 256,
+};
+
+struct sim_settings *sim_settings;
+
+/* What is kept from schedule to schedule. */
+static struct run {
+    lw_sim_options options;
+    lw_fn *test;
+    void *arg;
+    bool active;        /* in lw_sim_run() */
+    bool whole_program; /* in LW_SIM */
+    bool silent;        /* while shortening */
+    int verdict;
+    int status;
+    char reason[REASON_BYTES];
+    uint64_t seed, expected;
+    struct sim_choices list;
+} * run;
+
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+enum { FATALS = sizeof fatal / sizeof *fatal };
+
+static const char *const verdict_names[] = {
+    [LW_SIM_PASSED] = "passed",
+    [LW_SIM_FAILED_STATUS] = "failed with a status",
+    [LW_SIM_FAILED_CHECK] = "failed a check",
+    [LW_SIM_CRASHED] = "crashed",
+    [LW_SIM_STUCK] = "is stuck",
+    [LW_SIM_ENDLESS] = "does not end",
+};
+
+/* ---- failing */
+
+static const char *describe(const struct sim_thread *thread)
+{
+    return thread->state == SIM_DONE      ? "has ended"
+           : thread == sim_world->current ? "runs"
+           : thread->state == SIM_READY   ? "could run"
+           : thread->what != NULL         ? thread->what
+                                          : "waits";
+}
+
+void sim_report_threads(void)
+{
+    uint32_t used = lw_records_used();
+
+    for (unsigned i = 0; i < sim_world->count; i++) {
+        const struct sim_thread *thread = &sim_world->threads[i];
+
+        if (thread->state != SIM_DONE)
+            (void)fprintf(stderr, "  thread %u %s: %s%s\n", i, thread->name,
+                          thread->state == SIM_BLOCKED ? "waits for " : "", describe(thread));
+    }
+    (void)fflush(stderr);
+    lw_sys.write = sim_real.write;
+    for (uint32_t slot = 0; slot < used; slot++)
+        if ((lw_load_rlx(&lw_records[slot].ctl) & LW_LIVE) != 0)
+            (void)lw_dump_record(STDERR_FILENO, &lw_records[slot]);
+}
+
+static void say_failure(void)
+{
+    if (run->silent || run->options.quiet)
+        return;
+    (void)fprintf(stderr, "latchwork: simulation: the schedule of seed %llu %s: %s\n",
+                  (unsigned long long)run->seed, verdict_names[run->verdict], run->reason);
+    if (run->verdict == LW_SIM_STUCK || run->verdict == LW_SIM_ENDLESS)
+        sim_report_threads();
+}
+
+void sim_fail(int verdict, const char *format, ...)
+{
+    va_list args;
+
+    lw_sim_on = false; /* no points from here on */
+    run->verdict = verdict;
+    va_start(args, format);
+    (void)vsnprintf(run->reason, sizeof run->reason, format, args);
+    va_end(args);
+    say_failure();
+    if (!run->whole_program)
+        sim_world_leave();
+    (void)fprintf(stderr,
+                  "latchwork: simulation: LW_SIM=%llu brings it back (%llu steps, hash %llx)\n",
+                  (unsigned long long)run->seed, (unsigned long long)sim_plan_steps(),
+                  (unsigned long long)sim_plan_hash());
+    (void)signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
+void sim_crash(const char *text)
+{
+    sim_fail(LW_SIM_CRASHED, "%s", text);
+}
+
+void lw_sim_check_failed(const char *text, const char *file, int line)
+{
+    if (lw_sim_on)
+        sim_fail(LW_SIM_FAILED_CHECK, "%s: %s:%d", text, file, line);
+    (void)fprintf(stderr, "latchwork: check failed: %s: %s:%d\n", text, file, line);
+    abort();
+}
+
+static void on_fatal(int number, siginfo_t *info, void *context)
+{
+    sigset_t mask;
+
+    (void)context;
+    if (!lw_sim_on) { /* not the schedule's doing: the engine's, or another thread's */
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+        return;
+    }
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, number);
+    (void)pthread_sigmask(SIG_UNBLOCK, &mask, NULL); /* this handler never returns */
+    sim_fail(LW_SIM_CRASHED, "signal %d (%s) at address %p", number, strsignal(number),
+             number == SIGABRT ? NULL : info->si_addr);
+}
+
+/* ---- one schedule */
+
+static int enter_test(void *arg)
+{
+    int status;
+
+    sim_plan_in_test(true);
+    status = run->test(arg);
+    sim_plan_in_test(false);
+    return status;
+}
+
+static void run_test(void *arg)
+{
+    lw_options options = {.name = "sim", .workers = sim_settings->workers};
+
+    (void)arg;
+    if (sim_settings->plain) {
+        run->status = enter_test(run->arg);
+    } else {
+        if (options.workers == 0)
+            options.workers = 1 + (1 + sim_choose(3)) % 3; /* plainly 2 */
+        run->status = lw_run(&options, enter_test, run->arg);
+    }
+    if (run->status < 0) {
+        run->verdict = LW_SIM_FAILED_STATUS;
+        (void)snprintf(run->reason, sizeof run->reason, "status %d (%s)", run->status,
+                       strerror(-run->status));
+        lw_sim_on = false;
+        say_failure();
+    }
+}
+
+static int run_schedule(enum sim_strategy strategy, const struct sim_choices *list)
+{
+    run->verdict = LW_SIM_PASSED;
+    run->status = 0;
+    sim_memory_begin();
+    sim_system_fill(&lw_sys);
+    sim_weather = sim_settings->weather;
+    sim_plan_begin(strategy, run->seed, run->options.depth, run->options.steps_max, run->expected,
+                   list);
+    sim_world_run(run_test, NULL);
+    return run->verdict;
+}
+
+/* ---- shortening */
+
+/* Does it fail as before without the choices from .. to - 1? */
+static bool fails_without(const struct sim_choices *from_list, size_t from, size_t to, int verdict,
+                          struct sim_choices *rest)
+{
+    rest->count = 0;
+    for (size_t i = 0; i < from_list->count; i++)
+        if (i < from || i >= to)
+            rest->list[rest->count++] = from_list->list[i];
+    return run_schedule(SIM_BY_LIST, rest) == verdict;
+}
+
+/* Whatever part of that size can be. */
+static void leave_out(struct sim_choices *choices, size_t part, int verdict,
+                      struct sim_choices *rest, unsigned *tries)
+{
+    for (size_t from = 0; from < choices->count && *tries < SHORTENINGS_MAX; ++*tries) {
+        size_t to = from + part < choices->count ? from + part : choices->count;
+
+        if (fails_without(choices, from, to, verdict, rest)) {
+            memcpy(choices->list, rest->list, rest->count * sizeof *rest->list);
+            choices->count = rest->count;
+        } else {
+            from = to;
+        }
+    }
+}
+
+static void shorten(struct sim_choices *choices, int verdict)
+{
+    struct sim_choices rest = {.list = calloc(choices->count + 1, sizeof *rest.list)};
+    unsigned tries = 0;
+    size_t before;
+
+    if (rest.list == NULL)
+        return;
+    do {
+        before = choices->count;
+        for (size_t part = choices->count; part > 0; part /= 2)
+            leave_out(choices, part, verdict, &rest, &tries);
+    } while (choices->count < before && tries < SHORTENINGS_MAX);
+    free(rest.list);
+}
+
+/* After a failure: the shortest list found, and what is to be said. */
+static void explain(lw_sim_result *result, enum sim_strategy strategy)
+{
+    struct sim_choices choices;
+    int verdict = run->verdict, status = run->status;
+    uint64_t hash = sim_plan_hash();
+    char reason[REASON_BYTES];
+    size_t many;
+
+    memcpy(reason, run->reason, sizeof reason);
+    if (!sim_plan_recorded(&choices))
+        return;
+    many = choices.count;
+    if (verdict != LW_SIM_ENDLESS && !sim_settings->no_shortening) {
+        run->silent = true;
+        shorten(&choices, verdict);
+        if (run_schedule(SIM_BY_LIST, &choices) != verdict)
+            choices.count = 0; /* cannot be: it was the last that was kept */
+        run->silent = false;
+    }
+    (void)sim_choices_print(&choices, result->choices, sizeof result->choices);
+    if (!run->options.quiet) {
+        if (strategy == SIM_BY_RANDOM || strategy == SIM_BY_PCT)
+            (void)fprintf(stderr, "latchwork: simulation: LW_SIM=%llu brings it back (hash %llx)",
+                          (unsigned long long)run->seed, (unsigned long long)hash);
+        else
+            (void)fprintf(stderr, "latchwork: simulation: hash %llx", (unsigned long long)hash);
+        (void)fprintf(stderr, "; of its %zu choices %zu are needed%s%s\n", many, choices.count,
+                      result->choices[0] != '\0' ? ": " : "", result->choices);
+    }
+    sim_choices_free(&choices);
+    run->verdict = verdict;
+    run->status = status;
+    memcpy(run->reason, reason, sizeof reason);
+}
+
+/* ---- many */
+
+static void catch_signals(struct sigaction before[FATALS], stack_t *stack, stack_t *stack_before)
+{
+    struct sigaction action = {.sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+    *stack = (stack_t){.ss_size = 256 * 1024};
+    stack->ss_sp = malloc(stack->ss_size);
+    if (stack->ss_sp == NULL || sigaltstack(stack, stack_before) != 0)
+        *stack_before = (stack_t){.ss_flags = SS_DISABLE};
+    for (unsigned i = 0; i < FATALS; i++)
+        (void)sigaction(fatal[i], &action, &before[i]);
+}
+
+static void release_signals(const struct sigaction before[FATALS], const stack_t *stack,
+                            const stack_t *stack_before)
+{
+    for (unsigned i = 0; i < FATALS; i++)
+        (void)sigaction(fatal[i], &before[i], NULL);
+    (void)sigaltstack(stack_before, NULL);
+    free(stack->ss_sp);
+}
+
+static enum sim_strategy strategy_of(const lw_sim_options *options)
+{
+    if (options->replay != NULL)
+        return SIM_BY_LIST;
+    return options->strategy == LW_SIM_PCT          ? SIM_BY_PCT
+           : options->strategy == LW_SIM_EXHAUSTIVE ? SIM_BY_EXHAUSTION
+                                                    : SIM_BY_RANDOM;
+}
+
+/* Steps of the plain schedule, for PCT. */
+static void expect_steps(enum sim_strategy strategy)
+{
+    if (strategy != SIM_BY_PCT)
+        return;
+    run->silent = true;
+    (void)run_schedule(SIM_PLAINLY, NULL);
+    run->silent = false;
+    run->expected = sim_plan_steps();
+}
+
+static void run_all(lw_sim_result *result)
+{
+    enum sim_strategy strategy = strategy_of(&run->options);
+    uint64_t last = run->options.schedules;
+
+    if (last == 0)
+        last = strategy == SIM_BY_EXHAUSTION ? UINT64_MAX : SCHEDULES_DEFAULT;
+    if (strategy == SIM_BY_LIST)
+        last = 1;
+    expect_steps(strategy);
+    sim_plan_forget_branches();
+    for (;;) {
+        run->seed = run->options.seed + result->schedules;
+        (void)run_schedule(strategy, &run->list);
+        result->schedules++;
+        result->hash = sim_plan_hash();
+        if (run->verdict != LW_SIM_PASSED) {
+            explain(result, strategy);
+            break;
+        }
+        if (result->schedules == last || (strategy == SIM_BY_EXHAUSTION && !sim_plan_next_branch()))
+            break;
+    }
+    result->seed = run->seed;
+    result->status = run->status;
+}
+
+static bool read_options(const lw_sim_options *options)
+{
+    const char *seed = secure_getenv("LW_SIM");
+
+    memset(&run->options, 0, sizeof run->options);
+    if (options != NULL)
+        run->options = *options;
+    if (run->options.strategy > LW_SIM_EXHAUSTIVE)
+        return false;
+    if (run->options.replay != NULL && !sim_choices_parse(&run->list, run->options.replay))
+        return false;
+    if (run->options.depth == 0)
+        run->options.depth = run->options.strategy == LW_SIM_EXHAUSTIVE ? 2 : 3;
+    if (run->options.steps_max == 0)
+        run->options.steps_max = STEPS_DEFAULT;
+    if (seed != NULL && *seed != '\0' && run->options.strategy != LW_SIM_EXHAUSTIVE) {
+        run->options.seed = strtoull(seed, NULL, 0);
+        run->options.schedules = 1;
+    }
+    if (run->options.seed == 0)
+        run->options.seed = 1;
+    return true;
+}
+
+static bool is_busy(void)
+{
+    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
+        if (lw_load_rlx(&lw_runtimes[i]) != NULL)
+            return true;
+    return run->active || lw_sim_on;
+}
+
+int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
+{
+    struct sigaction before[FATALS];
+    stack_t stack, stack_before;
+    lw_sim_result mine;
+    struct lw_thread *self = lw_thread_tls;
+
+    if (run == NULL)
+        return -ENOMEM;
+    if (is_busy())
+        return -EPERM;
+    if (result == NULL)
+        result = &mine;
+    memset(result, 0, sizeof *result);
+    if (test == NULL || !read_options(options))
+        return -EINVAL;
+    if (!sim_memory_enter())
+        return -ENOMEM;
+    run->test = test;
+    run->arg = arg;
+    run->active = true;
+    catch_signals(before, &stack, &stack_before);
+    run_all(result);
+    release_signals(before, &stack, &stack_before);
+    sim_memory_end();
+    lw_thread_tls = self;
+    run->active = false;
+    sim_choices_free(&run->list);
+    return run->verdict;
+}
+
+/* ---- a whole program */
+
+/* Found by liblatchwork, which was loaded after us. */
+LW_API extern const char lw_sim_is_here;
+const char lw_sim_is_here = 1;
+
+static void adopt(uint64_t seed)
+{
+    stack_t stack, before;
+    struct sigaction ignored[FATALS];
+
+    run->whole_program = true;
+    run->seed = seed;
+    if (!sim_memory_enter()) {
+        (void)fprintf(stderr, "latchwork: simulation: no memory\n");
+        abort();
+    }
+    catch_signals(ignored, &stack, &before);
+    sim_memory_begin();
+    sim_system_fill(&lw_sys);
+    sim_plan_begin(SIM_BY_RANDOM, seed, 0, UINT64_MAX / 2, 0, NULL);
+    sim_world_adopt();
+}
+
+/* By lw_start(): a program that is linked with this library and is to be simulated. */
+void lw_sim_program_starts(uint64_t seed)
+{
+    const char *said = secure_getenv("LW_SIM");
+
+    if (lw_sim_on || run == NULL)
+        return;
+    if (said != NULL && *said != '\0')
+        seed = strtoull(said, NULL, 0);
+    if (seed != 0)
+        adopt(seed);
+}
+
+/* The last constructor of the library: see memory.c. */
+__attribute__((constructor)) static void sim_init(void)
+{
+    const char *seed = secure_getenv("LW_SIM"), *program = secure_getenv("LW_SIM_PROGRAM");
+
+    sim_real = lw_sys;
+    run = calloc(1, sizeof *run);
+    sim_settings = calloc(1, sizeof *sim_settings);
+    sim_world = calloc(1, sizeof *sim_world);
+    if (run == NULL || sim_settings == NULL || sim_world == NULL || !sim_plan_init() ||
+        !sim_memory_init()) {
+        run = NULL;
+        return;
+    }
+    if (program != NULL && seed != NULL && *seed != '\0')
+        adopt(strtoull(seed, NULL, 0));
+}

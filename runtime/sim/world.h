@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the simulator share among themselves: virtual threads, the plan of a schedule,
+ * memory.  What they offer to the simulated system calls is in engine.h. */
+#ifndef LW_RUNTIME_SIM_WORLD_H
+#define LW_RUNTIME_SIM_WORLD_H
+
+#include <latchwork/sim.h>
+
+#include "runtime/os/os.h"
+#include "runtime/sim/engine.h"
+#include "runtime/thread.h"
+
+/* ---- virtual threads (threads.c) */
+
+enum {
+    SIM_THREADS_MAX = 512,
+    SIM_STACK_BYTES = 1 << 20,
+    SIM_NAME_BYTES = 16,
+};
+
+/* What pthread_self() says in thread i: none that libc ever gives out. */
+#define SIM_PTHREAD_FIRST ((pthread_t)0x51000000)
+
+enum sim_state { SIM_READY, SIM_BLOCKED, SIM_DONE };
+
+struct sim_thread {
+    void *sp; /* while another runs */
+    enum sim_state state;
+    unsigned index;
+    struct lw_thread *self; /* lw_thread_tls and errno, while another runs */
+    int error;
+    /* blocked: */
+    const void *key;
+    int64_t until;
+    const char *what;
+    bool woken;
+    bool spins; /* let others go on first */
+    bool detached, joined;
+    uint64_t priority;     /* PCT */
+    uint64_t steps, since; /* its own, before it went on last; the world's, then */
+    void *(*main)(void *arg);
+    void *arg, *result;
+    void (*end)(void *arg); /* the library's hook, at its end */
+    void *end_arg;
+    void **specific; /* values of pthread keys, by key */
+    char name[SIM_NAME_BYTES];
+    char *stack;        /* lowest address; NULL: the process's own */
+    const void *bottom; /* ASan: of the stack it stood on when it was left */
+    size_t size;
+    void *fake;
+};
+
+struct sim_event {
+    int64_t when;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+enum { SIM_EVENTS_MAX = 1024 };
+
+/* Of this schedule; index 0 is the one that runs the program or the test. */
+struct sim_world {
+    struct sim_thread threads[SIM_THREADS_MAX];
+    unsigned count;
+    struct sim_thread *current; /* NULL: the engine itself */
+    int64_t now;
+    struct sim_event events[SIM_EVENTS_MAX];
+    unsigned event_count;
+};
+
+extern struct sim_world *sim_world;
+
+/* A new virtual thread that is ready to run main(arg); NULL: too many. */
+struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg);
+struct sim_thread *sim_thread_of(pthread_t id); /* NULL: none of this schedule's */
+
+/* Give up the CPU for another that is ready: the caller was blocked, spins or has ended. */
+void sim_reschedule(void);
+
+/* The caller, the last one to run, has ended its part: back to sim_world_run(). */
+__attribute__((noreturn)) void sim_world_leave(void);
+
+/* One schedule from its beginning to its end: body(arg) on virtual thread 0. */
+void sim_world_run(void (*body)(void *arg), void *arg);
+
+/* From now on the calling OS thread is virtual thread 0, for good. */
+void sim_world_adopt(void);
+
+/* ---- decisions (plan.c) */
+
+enum sim_kind {
+    SIM_GO_ON, /* at a point: 0 go on, else another one */
+    SIM_PICK,  /* the running one cannot: which of those who can */
+    SIM_DRAW,  /* anything else */
+};
+
+enum sim_strategy { SIM_BY_RANDOM, SIM_BY_PCT, SIM_BY_EXHAUSTION, SIM_BY_LIST, SIM_PLAINLY };
+
+/* At its `at`-th step thread `thread` did not go the plain way: `way` is the number of the thread
+ * that went on, plus 1, or SIM_TIME; of anything else that was drawn, the way. */
+struct sim_choice {
+    uint32_t thread, way;
+    uint64_t at;
+};
+
+enum { SIM_TIME = SIM_THREADS_MAX + 1 };
+
+struct sim_choices {
+    struct sim_choice *list;
+    size_t count, room;
+};
+
+bool sim_plan_init(void); /* at load time; false: no memory */
+
+/* Before a schedule.  `list`: for SIM_BY_LIST.  expected: about how many steps, for PCT. */
+void sim_plan_begin(enum sim_strategy strategy, uint64_t seed, unsigned depth, uint64_t steps_max,
+                    uint64_t expected, const struct sim_choices *list);
+/* The next branch of an exhaustive search; false: there is none. */
+bool sim_plan_next_branch(void);
+void sim_plan_forget_branches(void);
+
+/* Which of `ways`; ready: for SIM_GO_ON and SIM_PICK, who they are, the last way may be NULL: time
+ * goes on. */
+unsigned sim_decide(enum sim_kind kind, unsigned ways, struct sim_thread *const *ready);
+void sim_plan_in_test(bool in_test); /* the test begins, or has ended */
+void sim_plan_ask_soon(void);        /* somebody who may come first is ready now */
+void sim_plan_ask_rather(void);      /* the next point is one that the program has asked for */
+void sim_plan_new_thread(struct sim_thread *thread);
+void sim_plan_leaves(struct sim_thread *thread); /* another one runs from here on */
+void sim_plan_comes(struct sim_thread *thread);
+void sim_plan_spins(struct sim_thread *thread);
+bool sim_plan_turn_is_over(void); /* the running thread has to let others go on now */
+uint64_t sim_plan_steps(void);    /* so far */
+uint64_t sim_plan_hash(void);     /* of the choices so far */
+bool sim_plan_recorded(struct sim_choices *copy); /* false: too many; the copy is the caller's */
+
+/* Lists (choices.c). */
+bool sim_choices_add(struct sim_choices *choices, struct sim_choice choice); /* false: no memory */
+void sim_choices_sort(struct sim_choices *choices); /* by thread, as a plan goes by it */
+void sim_choices_free(struct sim_choices *choices);
+
+/* Text of a list: "thread: at.way at.way thread: at.way", numbers in base 36, each `at` as the
+ * distance from the one before; false: no room, or no such text. */
+bool sim_choices_print(const struct sim_choices *choices, char *text, size_t size);
+bool sim_choices_parse(struct sim_choices *choices, const char *text);
+
+/* ---- memory (memory.c) */
+
+bool sim_memory_init(void);     /* at load time, the last of all; false: no memory */
+void sim_memory_begin(void);    /* before a schedule: static data as at load time, nothing mapped */
+void sim_memory_end(void);      /* after the last: static data as before the first */
+bool sim_memory_enter(void);    /* before the first; false: no memory */
+unsigned long sim_blocks(void); /* of sim_alloc() and calloc, not freed yet */
+char *sim_stack(unsigned index);
+void sim_memory_fill(struct lw_sys *table);
+
+/* ---- the table (system.c) */
+void sim_system_fill(struct lw_sys *table);
+extern struct lw_sys sim_real; /* the table as it was at load time */
+
+/* ---- events (system.c): those that are due; the moment of the next, INT64_MAX: none */
+int64_t sim_events_next(void);
+void sim_events_run(void);
+
+/* The calling OS thread is the one that the simulation runs on. */
+bool sim_is_here(void);
+
+/* ---- the program's own threads (libc.c): the ends of its pthread keys */
+void sim_specific_end(struct sim_thread *thread);
+
+/* ---- failures (run.c) */
+__attribute__((noreturn)) void sim_crash(const char *text);
+
+/* Who waits for what, on the standard error; the engine stands still meanwhile. */
+void sim_report_threads(void);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulator: what a seed means, what it finds, what it says of it. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <latchwork.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/sim/settings.h"
+#include "tests/support.h"
+
+TestSuite(simulator, .init = watchdog);
+
+static int counter;
+static lw_mutex mutex;
+
+static int add_carelessly(void *arg)
+{
+    int seen = counter;
+
+    (void)arg;
+    lw_sim_point();
+    counter = seen + 1;
+    return 0;
+}
+
+static int add_carefully(void *arg)
+{
+    int err = lw_mutex_acquire(&mutex, LW_FOREVER);
+
+    (void)add_carelessly(arg);
+    return err < 0 ? err : lw_mutex_release(&mutex);
+}
+
+static int add_twice(void *arg)
+{
+    lw_fn *add = (lw_fn *)(uintptr_t)arg;
+    lw_task tasks[2];
+
+    counter = 0;
+    mutex = (lw_mutex){0};
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(lw_spawn(&tasks[i], add, NULL, NULL) == 0);
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(lw_join(tasks[i], NULL, LW_FOREVER) == 0);
+    LW_SIM_CHECK(counter == 2);
+    return 0;
+}
+
+#define CARELESSLY ((void *)(uintptr_t)add_carelessly)
+#define CAREFULLY ((void *)(uintptr_t)add_carefully)
+
+Test(simulator, finds_a_lost_update_with_each_strategy)
+{
+    for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_EXHAUSTIVE; strategy++) {
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy,
+                                  .quiet = true,
+                                  .depth = strategy == LW_SIM_EXHAUSTIVE ? 1 : 0,
+                                  .schedules = 10000};
+        lw_sim_result result;
+
+        cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &result), LW_SIM_FAILED_CHECK,
+                     "strategy %d", strategy);
+        cr_assert_gt(strlen(result.choices), 0u);
+    }
+}
+
+Test(simulator, finds_nothing_where_nothing_is)
+{
+    for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy};
+        lw_sim_result result;
+
+        cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &result), LW_SIM_PASSED);
+        cr_assert_eq(result.schedules, 1000u);
+        cr_assert_eq(result.seed, 1000u);
+    }
+}
+
+Test(simulator, a_seed_gives_the_same_run_again)
+{
+    for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
+        lw_sim_options options = {
+            .strategy = (lw_sim_strategy)strategy, .quiet = true, .schedules = 10000};
+        lw_sim_result first, again;
+
+        cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &first), LW_SIM_FAILED_CHECK);
+        options.seed = first.seed;
+        options.schedules = 1;
+        cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &again), LW_SIM_FAILED_CHECK);
+        cr_assert_eq(again.seed, first.seed);
+        cr_assert_eq(again.hash, first.hash);
+        cr_assert_str_eq(again.choices, first.choices);
+    }
+}
+
+Test(simulator, the_choices_of_a_failure_bring_it_back)
+{
+    lw_sim_options options = {.quiet = true, .strategy = LW_SIM_PCT, .schedules = 10000};
+    lw_sim_result first, again;
+    char replay[sizeof first.choices];
+
+    cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &first), LW_SIM_FAILED_CHECK);
+    memcpy(replay, first.choices, sizeof replay);
+    options.replay = replay;
+    cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &again), LW_SIM_FAILED_CHECK);
+    cr_assert_eq(again.schedules, 1u);
+    cr_assert_str_eq(again.choices, replay, "it was the shortest already");
+    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), LW_SIM_PASSED);
+    options.replay = "1.2";
+    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), LW_SIM_PASSED);
+    options.replay = "no list";
+    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), -EINVAL);
+}
+
+Test(simulator, an_exhaustive_search_ends_and_counts_the_same_each_time)
+{
+    lw_sim_options options = {.strategy = LW_SIM_EXHAUSTIVE, .depth = 1};
+    lw_sim_result first, again;
+
+    sim_settings->workers = 1;
+    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &first), LW_SIM_PASSED);
+    cr_assert_gt(first.schedules, 100u);
+    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), LW_SIM_PASSED);
+    cr_assert_eq(again.schedules, first.schedules);
+}
+
+/* ---- verdicts */
+
+static int give_status(void *arg)
+{
+    return *(int *)arg;
+}
+
+Test(simulator, a_negative_status_is_a_failure)
+{
+    lw_sim_options options = {.quiet = true, .schedules = 3};
+    lw_sim_result result;
+    int status = -EIO;
+
+    cr_assert_eq(lw_sim_run(&options, give_status, &status, &result), LW_SIM_FAILED_STATUS);
+    cr_assert_eq(result.status, -EIO);
+    cr_assert_eq(result.schedules, 1u);
+    status = 7;
+    cr_assert_eq(lw_sim_run(&options, give_status, &status, &result), LW_SIM_PASSED);
+    cr_assert_eq(result.status, 7);
+    cr_assert_eq(result.schedules, 3u);
+}
+
+static int crash(void *arg)
+{
+    if (*(int *)arg == SIGSEGV)
+        *(volatile int *)(uintptr_t)16 = 1; // NOLINT
+    if (*(int *)arg == SIGABRT)
+        abort();
+    return 0;
+}
+
+Test(simulator, a_crash_is_a_verdict_and_not_the_end)
+{
+    static const int signals[] = {SIGSEGV, SIGABRT, SIGSEGV};
+    lw_sim_options options = {.quiet = true};
+    int none = 0;
+
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
+        int number = signals[i];
+
+        cr_assert_eq(lw_sim_run(&options, crash, &number, NULL), LW_SIM_CRASHED);
+        cr_assert_eq(lw_sim_run(&options, crash, &none, NULL), LW_SIM_PASSED);
+    }
+}
+
+static int wait_for_ever(void *arg)
+{
+    lw_event never = {0};
+
+    (void)arg;
+    return lw_event_wait(&never, LW_FOREVER);
+}
+
+Test(simulator, nobody_who_can_run_is_stuck)
+{
+    lw_sim_options options = {.quiet = true};
+    lw_sim_result result;
+
+    cr_assert_eq(lw_sim_run(&options, wait_for_ever, NULL, &result), LW_SIM_STUCK);
+    cr_assert_eq(result.schedules, 1u);
+}
+
+static int spin(void *arg)
+{
+    (void)arg;
+    for (;;)
+        lw_yield();
+    return 0;
+}
+
+Test(simulator, what_never_ends_is_ended_at_the_bound)
+{
+    lw_sim_options options = {.quiet = true, .steps_max = 20000};
+
+    cr_assert_eq(lw_sim_run(&options, spin, NULL, NULL), LW_SIM_ENDLESS);
+}
+
+/* ---- time */
+
+static int sleep_for_a_month(void *arg)
+{
+    lw_nsec from = lw_now(), month = 30 * INT64_C(86400) * LW_SEC;
+
+    (void)arg;
+    LW_SIM_CHECK(lw_sleep(lw_in(month)) == 0);
+    LW_SIM_CHECK(lw_now() - from >= month);
+    LW_SIM_CHECK(lw_now() - from < month + LW_SEC);
+    return 0;
+}
+
+Test(simulator, a_month_is_over_at_once)
+{
+    lw_sim_options options = {.schedules = 100};
+
+    cr_assert_eq(lw_sim_run(&options, sleep_for_a_month, NULL, NULL), LW_SIM_PASSED);
+}
+
+/* ---- where it runs */
+
+static int is_active(void *arg)
+{
+    (void)arg;
+    LW_SIM_CHECK(lw_sim_active());
+    LW_SIM_CHECK(lw_sim_run(NULL, is_active, NULL, NULL) == -EPERM);
+    return 0;
+}
+
+static int is_not_active(void *arg)
+{
+    (void)arg;
+    cr_assert_not(lw_sim_active());
+    lw_sim_point();
+    LW_SIM_CHECK(true);
+    return lw_sim_run(NULL, is_active, NULL, NULL);
+}
+
+Test(simulator, beside_simulations_the_library_is_real)
+{
+    cr_assert_eq(lw_run(NULL, is_not_active, NULL), -EPERM);
+    cr_assert_eq(lw_sim_run(NULL, is_active, NULL, NULL), LW_SIM_PASSED);
+    cr_assert_eq(lw_run(NULL, is_not_active, NULL), -EPERM);
+    cr_assert_eq(lw_sim_run(NULL, NULL, NULL, NULL), -EINVAL);
+}
+
+Test(simulator, outside_of_one_a_check_aborts, .signal = SIGABRT)
+{
+    LW_SIM_CHECK(counter == 1);
+}
+
+/* ---- guests */
+
+static lw_event event;
+static int guests_told;
+static pthread_mutex_t plain_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void *wait_as_guest(void *arg)
+{
+    LW_SIM_CHECK(lw_event_wait(&event, LW_FOREVER) == 0);
+    (void)pthread_mutex_lock(&plain_mutex);
+    int seen = guests_told;
+    lw_sim_point();
+    guests_told = seen + 1;
+    (void)pthread_mutex_unlock(&plain_mutex);
+    return arg;
+}
+
+static int tell_guests(void *arg)
+{
+    pthread_t threads[3];
+    void *result;
+
+    event = (lw_event){0};
+    guests_told = 0;
+    for (uintptr_t i = 0; i < 3; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, wait_as_guest, (void *)i) == 0);
+    lw_event_set(&event);
+    for (uintptr_t i = 0; i < 3; i++) {
+        LW_SIM_CHECK(pthread_join(threads[i], &result) == 0);
+        LW_SIM_CHECK(result == (void *)i);
+    }
+    LW_SIM_CHECK(guests_told == 3);
+    return *(int *)arg;
+}
+
+Test(simulator, plain_threads_are_simulated)
+{
+    for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy};
+        int status = 0;
+
+        cr_assert_eq(lw_sim_run(&options, tell_guests, &status, NULL), LW_SIM_PASSED);
+    }
+}
