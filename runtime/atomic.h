@@ -24,40 +24,47 @@
 #define LW_POINT() ((void)0)
 #endif
 
-#define lw_load_rlx(p) (LW_POINT(), __atomic_load_n((p), __ATOMIC_RELAXED))
-#define lw_load_acq(p) (LW_POINT(), __atomic_load_n((p), __ATOMIC_ACQUIRE))
-#define lw_load_sc(p) (LW_POINT(), __atomic_load_n((p), __ATOMIC_SEQ_CST))
-#define lw_store_rlx(p, v) (LW_POINT(), __atomic_store_n((p), (v), __ATOMIC_RELAXED))
-#define lw_store_rel(p, v) (LW_POINT(), __atomic_store_n((p), (v), __ATOMIC_RELEASE))
-#define lw_store_sc(p, v) (LW_POINT(), __atomic_store_n((p), (v), __ATOMIC_SEQ_CST))
-#define lw_swap_acq(p, v) (LW_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE))
-#define lw_swap_acq_rel(p, v) (LW_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
-#define lw_swap_sc(p, v) (LW_POINT(), __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
-#define lw_add_rlx(p, v) (LW_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
-#define lw_add_acq_rel(p, v) (LW_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
-#define lw_add_sc(p, v) (LW_POINT(), __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
-#define lw_sub_acq_rel(p, v) (LW_POINT(), __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL))
-#define lw_or_acq_rel(p, v) (LW_POINT(), __atomic_fetch_or((p), (v), __ATOMIC_ACQ_REL))
-#define lw_and_acq_rel(p, v) (LW_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_ACQ_REL))
-#define lw_and_rel(p, v) (LW_POINT(), __atomic_fetch_and((p), (v), __ATOMIC_RELEASE))
+/* What the operations below are made of; a build with a memory of its own defines them before. */
+#ifndef LW_ATOMIC_LOAD
+#define LW_ATOMIC_LOAD(p, order) __atomic_load_n((p), (order))
+#define LW_ATOMIC_STORE(p, v, order) __atomic_store_n((p), (v), (order))
+#define LW_ATOMIC_SWAP(p, v, order) __atomic_exchange_n((p), (v), (order))
+#define LW_ATOMIC_ADD(p, v, order) __atomic_fetch_add((p), (v), (order))
+#define LW_ATOMIC_SUB(p, v, order) __atomic_fetch_sub((p), (v), (order))
+#define LW_ATOMIC_OR(p, v, order) __atomic_fetch_or((p), (v), (order))
+#define LW_ATOMIC_AND(p, v, order) __atomic_fetch_and((p), (v), (order))
+#define LW_ATOMIC_CAS(p, e, v, order, fail)                                                        \
+    __atomic_compare_exchange_n((p), (e), (v), false, (order), (fail))
+#define LW_ATOMIC_FENCE(order) __atomic_thread_fence(order)
+#endif
+
+#define lw_load_rlx(p) (LW_POINT(), LW_ATOMIC_LOAD(p, __ATOMIC_RELAXED))
+#define lw_load_acq(p) (LW_POINT(), LW_ATOMIC_LOAD(p, __ATOMIC_ACQUIRE))
+#define lw_load_sc(p) (LW_POINT(), LW_ATOMIC_LOAD(p, __ATOMIC_SEQ_CST))
+#define lw_store_rlx(p, v) (LW_POINT(), LW_ATOMIC_STORE(p, v, __ATOMIC_RELAXED))
+#define lw_store_rel(p, v) (LW_POINT(), LW_ATOMIC_STORE(p, v, __ATOMIC_RELEASE))
+#define lw_store_sc(p, v) (LW_POINT(), LW_ATOMIC_STORE(p, v, __ATOMIC_SEQ_CST))
+#define lw_swap_acq(p, v) (LW_POINT(), LW_ATOMIC_SWAP(p, v, __ATOMIC_ACQUIRE))
+#define lw_swap_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_SWAP(p, v, __ATOMIC_ACQ_REL))
+#define lw_swap_sc(p, v) (LW_POINT(), LW_ATOMIC_SWAP(p, v, __ATOMIC_SEQ_CST))
+#define lw_add_rlx(p, v) (LW_POINT(), LW_ATOMIC_ADD(p, v, __ATOMIC_RELAXED))
+#define lw_add_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_ADD(p, v, __ATOMIC_ACQ_REL))
+#define lw_add_sc(p, v) (LW_POINT(), LW_ATOMIC_ADD(p, v, __ATOMIC_SEQ_CST))
+#define lw_sub_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_SUB(p, v, __ATOMIC_ACQ_REL))
+#define lw_or_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_OR(p, v, __ATOMIC_ACQ_REL))
+#define lw_and_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_AND(p, v, __ATOMIC_ACQ_REL))
+#define lw_and_rel(p, v) (LW_POINT(), LW_ATOMIC_AND(p, v, __ATOMIC_RELEASE))
 
 /* Strong compare-and-swap; on failure *e is what was there (read relaxed, or acquire where
  * named). */
-#define lw_cas_rlx(p, e, v)                                                                        \
-    (LW_POINT(),                                                                                   \
-     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-#define lw_cas_acq(p, e, v)                                                                        \
-    (LW_POINT(),                                                                                   \
-     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-#define lw_cas_rel(p, e, v)                                                                        \
-    (LW_POINT(),                                                                                   \
-     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+#define lw_cas_rlx(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+#define lw_cas_acq(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+#define lw_cas_rel(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 #define lw_cas_acq_rel(p, e, v)                                                                    \
-    (LW_POINT(),                                                                                   \
-     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-#define lw_cas_sc(p, e, v)                                                                         \
-    (LW_POINT(),                                                                                   \
-     __atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+    (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+#define lw_cas_sc(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+
+#define lw_fence_acq() LW_ATOMIC_FENCE(__ATOMIC_ACQUIRE)
 
 #define lw_likely(truth) __builtin_expect(!!(truth), 1)
 #define lw_unlikely(truth) __builtin_expect(!!(truth), 0)
@@ -71,7 +78,7 @@ void lw_asym_heavy(void);
 LW_INLINE void lw_asym_light(void)
 {
     if (lw_unlikely(lw_asym_symmetric))
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        LW_ATOMIC_FENCE(__ATOMIC_SEQ_CST);
     else
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }

@@ -39,7 +39,7 @@ __attribute__((constructor)) static void asym_init(void)
 
 void lw_asym_heavy(void)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    LW_ATOMIC_FENCE(__ATOMIC_SEQ_CST);
     if (!lw_asym_symmetric && lw_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)
         lw_panic("membarrier worked at start and fails now", __FILE__, __LINE__);
 }

@@ -78,7 +78,7 @@ static struct lw_record *joiner_for_ever(const struct lw_record *record)
     cold = lw_record_cold(joiner);
     wait = lw_load_acq(&cold->wait); /* [W1] */
     for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the deadline, then once more whose it is */
+    lw_fence_acq(); /* the deadline, then once more whose it is */
     if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) || lw_load_rlx(&cold->wait) != wait)
         return NULL;
     return for_ever ? joiner : NULL;
