@@ -219,7 +219,7 @@ static void (*end_function)(void *arg);
 
 static void make_end_key(void)
 {
-    end_key_error = pthread_key_create(&end_key, end_function);
+    end_key_error = pthread_key_create(&end_key, __atomic_load_n(&end_function, __ATOMIC_RELAXED));
 }
 
 static int sys_thread_at_end(void (*end)(void *arg), void *arg)
