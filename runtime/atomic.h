@@ -38,33 +38,51 @@
 #define LW_ATOMIC_FENCE(order) __atomic_thread_fence(order)
 #endif
 
-#define lw_load_rlx(p) (LW_POINT(), LW_ATOMIC_LOAD(p, __ATOMIC_RELAXED))
-#define lw_load_acq(p) (LW_POINT(), LW_ATOMIC_LOAD(p, __ATOMIC_ACQUIRE))
-#define lw_load_sc(p) (LW_POINT(), LW_ATOMIC_LOAD(p, __ATOMIC_SEQ_CST))
-#define lw_store_rlx(p, v) (LW_POINT(), LW_ATOMIC_STORE(p, v, __ATOMIC_RELAXED))
-#define lw_store_rel(p, v) (LW_POINT(), LW_ATOMIC_STORE(p, v, __ATOMIC_RELEASE))
-#define lw_store_sc(p, v) (LW_POINT(), LW_ATOMIC_STORE(p, v, __ATOMIC_SEQ_CST))
-#define lw_swap_acq(p, v) (LW_POINT(), LW_ATOMIC_SWAP(p, v, __ATOMIC_ACQUIRE))
-#define lw_swap_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_SWAP(p, v, __ATOMIC_ACQ_REL))
-#define lw_swap_sc(p, v) (LW_POINT(), LW_ATOMIC_SWAP(p, v, __ATOMIC_SEQ_CST))
-#define lw_add_rlx(p, v) (LW_POINT(), LW_ATOMIC_ADD(p, v, __ATOMIC_RELAXED))
-#define lw_add_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_ADD(p, v, __ATOMIC_ACQ_REL))
-#define lw_add_sc(p, v) (LW_POINT(), LW_ATOMIC_ADD(p, v, __ATOMIC_SEQ_CST))
-#define lw_sub_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_SUB(p, v, __ATOMIC_ACQ_REL))
-#define lw_or_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_OR(p, v, __ATOMIC_ACQ_REL))
-#define lw_and_acq_rel(p, v) (LW_POINT(), LW_ATOMIC_AND(p, v, __ATOMIC_ACQ_REL))
-#define lw_and_rel(p, v) (LW_POINT(), LW_ATOMIC_AND(p, v, __ATOMIC_RELEASE))
+#ifdef LW_MUTANT
+#include "runtime/mutant.h" /* the same, with the weakness of the place where it is used */
+#else
+#define LW_LOAD LW_ATOMIC_LOAD
+#define LW_STORE LW_ATOMIC_STORE
+#define LW_SWAP LW_ATOMIC_SWAP
+#define LW_ADD LW_ATOMIC_ADD
+#define LW_SUB LW_ATOMIC_SUB
+#define LW_OR LW_ATOMIC_OR
+#define LW_AND LW_ATOMIC_AND
+#define LW_CAS LW_ATOMIC_CAS
+#define LW_FENCE LW_ATOMIC_FENCE
+
+/* A second look at something that another may have changed since the first, or a look back after
+ * having said something.  The comment beside it says what is lost without it. */
+#define lw_recheck(truth) (truth)
+#endif
+
+#define lw_load_rlx(p) (LW_POINT(), LW_LOAD(p, __ATOMIC_RELAXED))
+#define lw_load_acq(p) (LW_POINT(), LW_LOAD(p, __ATOMIC_ACQUIRE))
+#define lw_load_sc(p) (LW_POINT(), LW_LOAD(p, __ATOMIC_SEQ_CST))
+#define lw_store_rlx(p, v) (LW_POINT(), LW_STORE(p, v, __ATOMIC_RELAXED))
+#define lw_store_rel(p, v) (LW_POINT(), LW_STORE(p, v, __ATOMIC_RELEASE))
+#define lw_store_sc(p, v) (LW_POINT(), LW_STORE(p, v, __ATOMIC_SEQ_CST))
+#define lw_swap_acq(p, v) (LW_POINT(), LW_SWAP(p, v, __ATOMIC_ACQUIRE))
+#define lw_swap_acq_rel(p, v) (LW_POINT(), LW_SWAP(p, v, __ATOMIC_ACQ_REL))
+#define lw_swap_sc(p, v) (LW_POINT(), LW_SWAP(p, v, __ATOMIC_SEQ_CST))
+#define lw_add_rlx(p, v) (LW_POINT(), LW_ADD(p, v, __ATOMIC_RELAXED))
+#define lw_add_acq_rel(p, v) (LW_POINT(), LW_ADD(p, v, __ATOMIC_ACQ_REL))
+#define lw_add_sc(p, v) (LW_POINT(), LW_ADD(p, v, __ATOMIC_SEQ_CST))
+#define lw_sub_acq_rel(p, v) (LW_POINT(), LW_SUB(p, v, __ATOMIC_ACQ_REL))
+#define lw_or_acq_rel(p, v) (LW_POINT(), LW_OR(p, v, __ATOMIC_ACQ_REL))
+#define lw_and_acq_rel(p, v) (LW_POINT(), LW_AND(p, v, __ATOMIC_ACQ_REL))
+#define lw_and_rel(p, v) (LW_POINT(), LW_AND(p, v, __ATOMIC_RELEASE))
 
 /* Strong compare-and-swap; on failure *e is what was there (read relaxed, or acquire where
  * named). */
-#define lw_cas_rlx(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-#define lw_cas_acq(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-#define lw_cas_rel(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+#define lw_cas_rlx(p, e, v) (LW_POINT(), LW_CAS(p, e, v, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+#define lw_cas_acq(p, e, v) (LW_POINT(), LW_CAS(p, e, v, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+#define lw_cas_rel(p, e, v) (LW_POINT(), LW_CAS(p, e, v, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 #define lw_cas_acq_rel(p, e, v)                                                                    \
-    (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-#define lw_cas_sc(p, e, v) (LW_POINT(), LW_ATOMIC_CAS(p, e, v, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+    (LW_POINT(), LW_CAS(p, e, v, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+#define lw_cas_sc(p, e, v) (LW_POINT(), LW_CAS(p, e, v, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
 
-#define lw_fence_acq() LW_ATOMIC_FENCE(__ATOMIC_ACQUIRE)
+#define lw_fence_acq() LW_FENCE(__ATOMIC_ACQUIRE)
 
 #define lw_likely(truth) __builtin_expect(!!(truth), 1)
 #define lw_unlikely(truth) __builtin_expect(!!(truth), 0)
@@ -116,5 +134,11 @@ LW_INLINE void lw_guard_drop(uint64_t *word, uint64_t bit)
 {
     (void)lw_and_rel(word, ~bit);
 }
+
+#ifdef LW_MUTANT /* these are places too */
+#define lw_guard_take(word, bit) LW_GUARD_TAKE(word, bit)
+#define lw_asym_light() (LW_PLACE("light", "", 0) == LW_GONE ? (void)0 : lw_asym_light())
+#define lw_asym_heavy() (LW_PLACE("heavy", "", 0) == LW_GONE ? (void)0 : lw_asym_heavy())
+#endif
 
 #endif

@@ -37,7 +37,7 @@ __attribute__((constructor)) static void asym_init(void)
 #endif
 }
 
-void lw_asym_heavy(void)
+void (lw_asym_heavy)(void) /* the function: in a mutation build there is a macro */
 {
     LW_ATOMIC_FENCE(__ATOMIC_SEQ_CST);
     if (!lw_asym_symmetric && lw_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0)

@@ -16,6 +16,7 @@
 
 void explore_point(void);
 #define LW_POINT() explore_point()
+#define LW_MUTANT_GAP() explore_point()
 
 #include "runtime/atomic.h"
 
