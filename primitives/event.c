@@ -76,7 +76,9 @@ static LW_NOINLINE int wait_slow(lw_event *event, struct lw_record *me, struct w
     uint64_t word = take_guard(event);
     enum lw_outcome outcome;
 
-    if ((word & SET) && !want.next && is_wanted(want.mode, want.data, event->_value)) {
+    /* Without the look a set that came before the guard was ours is missed. */
+    if (lw_recheck((word & SET) && !want.next &&
+                   is_wanted(want.mode, want.data, event->_value))) {
         deliver(want.mode, want.data, event->_value);
         drop_guard(event, word);
         return 0;

@@ -127,9 +127,9 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
         err = -ENOTRECOVERABLE;
     } else if (lw_unlikely(word & INCONSISTENT)) {
         err = -EOWNERDEAD;
-    } else if (lw_unlikely(owner != 0 && is_orphaned(owner))) {
-        err = ORPHANED;
-    } else if (owner == 0) {
+    } else if (lw_unlikely(lw_recheck(owner != 0 && is_orphaned(owner)))) {
+        err = ORPHANED; /* unseen, nobody would ever release it */
+    } else if (lw_recheck(owner == 0)) { /* else we sleep on a mutex that nobody will release */
         lw_lock_hint(lock, mine >> LW_LOCK_OWNER_SHIFT);
         word |= mine;
         err = 0;

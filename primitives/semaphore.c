@@ -88,7 +88,8 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, uint32_
         return -EINVAL;
     (void)take_guard(lock);
     free = lw_load_rlx(&lock->_number);
-    if (lock->_queue == NULL && free >= permits) {
+    /* Without the look the permits of a release that came before the guard was ours are missed. */
+    if (lw_recheck(lock->_queue == NULL && free >= permits)) {
         lw_store_rlx(&lock->_number, free - permits);
         drop_guard(lock);
         return 0;

@@ -74,12 +74,13 @@ LW_INLINE struct lw_record *lw_deque_pop(struct lw_deque *deque)
         return NULL; /* empty: only the owner makes it grow, and top only grows */
     lw_store_sc(&deque->bottom, --bottom); /* [D3] claim first, then look */
     top = lw_load_sc(&deque->top);
-    if (lw_unlikely(top > bottom)) {
+    if (lw_unlikely(lw_recheck(top > bottom))) { /* else one that was stolen runs twice */
         lw_store_rel(&deque->bottom, bottom + 1);
         return NULL;
     }
     record = lw_load_rlx(&deque->array->slots[bottom & deque->array->mask]);
-    if (top == bottom) { /* the last one: race the thieves for it */
+    /* The last one: race the thieves for it, who may see it too; else it runs twice. */
+    if (lw_recheck(top == bottom)) {
         if (!lw_cas_sc(&deque->top, &top, top + 1))
             record = NULL;
         lw_store_rel(&deque->bottom, bottom + 1);

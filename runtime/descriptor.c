@@ -132,7 +132,8 @@ void lw_descriptors_forget(struct lw_poller *poller)
             if (lw_load_acq(&base[n].home) != poller) /* [I5] */
                 continue;
             state = lw_descriptor_take(&base[n]);
-            if (lw_load_rlx(&base[n].home) == poller) {
+            /* Without the look another poller's registration, made meanwhile, is forgotten. */
+            if (!lw_recheck(lw_load_rlx(&base[n].home) != poller)) {
                 lw_store_rel(&base[n].home, NULL);
                 edge_everywhere(&base[n], &batch);
             }

@@ -44,7 +44,8 @@ int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
     if (err < 0)
         return err;
     (void)lw_guard_take(&queue->guard, GUARD);
-    if (lw_load_acq((const uint32_t *)word) != expected) /* [F1] one look: it may change back */
+    /* One look: it may change back.  Without it a wake that came before is lost. */
+    if (lw_recheck(lw_load_acq((const uint32_t *)word) != expected)) /* [F1] */
         err = -EAGAIN;
     else if (deadline == LW_NOW)
         err = -ETIMEDOUT;

@@ -210,7 +210,7 @@ static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec dea
     uint64_t word = lw_load_acq(word_of(group)); /* [G2] */
 
     while ((word & WAITED) == 0) {
-        if (running(word) == 0)
+        if (lw_recheck(running(word) == 0))
             return false; /* and nobody will come to wake us */
         if (lw_cas_acq_rel(word_of(group), &word, (word - ONE) | WAITED))
             break;

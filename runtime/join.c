@@ -79,7 +79,9 @@ static struct lw_record *joiner_for_ever(const struct lw_record *record)
     wait = lw_load_acq(&cold->wait); /* [W1] */
     for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER;
     lw_fence_acq(); /* the deadline, then once more whose it is */
-    if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) || lw_load_rlx(&cold->wait) != wait)
+    /* Without the second look the deadline may be that of its next wait: a cycle that is none. */
+    if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) ||
+        lw_recheck(lw_load_rlx(&cold->wait) != wait))
         return NULL;
     return for_ever ? joiner : NULL;
 }
@@ -108,7 +110,8 @@ static LW_NOINLINE bool closes_cycle(struct lw_record *me, const struct lw_recor
         return false;
     /* Several may see it: one gives way, and the others then see a cycle no more. */
     (void)lw_guard_take(&guard, 1);
-    closes = is_cycle(me, target) && lw_wait_end_own(me, LW_FORCED);
+    /* Without the second look all of a cycle's joins fail, where one is enough. */
+    closes = !lw_recheck(!is_cycle(me, target)) && lw_wait_end_own(me, LW_FORCED);
     lw_guard_drop(&guard, 1);
     return closes;
 }
@@ -152,8 +155,11 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
             return reap(record, ctl, status);
         return lw_peer_is_taken(peer) ? -EBUSY : -ESRCH;
     }
-    if (lw_unlikely(deadline == LW_FOREVER && lw_peer_is(lw_load_sc(&me->peer), LW_PEER_JOINER) &&
-                    closes_cycle(me, record))) /* [J2] */
+    /* Who waits for me has looked before I could be seen to wait: without the look the last one of
+     * a cycle waits like the others. */
+    if (lw_unlikely(deadline == LW_FOREVER &&
+                    lw_recheck(lw_peer_is(lw_load_sc(&me->peer), LW_PEER_JOINER)) && /* [J2] */
+                    closes_cycle(me, record)))
         outcome = LW_FORCED;
     else
         outcome = lw_wait_finish(me);

@@ -37,7 +37,8 @@ void lw_mutant_gap(void);
 /* How the place is weakened. */
 #define LW_PLACE(operation, argument, order)                                                       \
     __extension__({                                                                                \
-        static struct lw_place place_ = {__FILE__, operation, argument, __LINE__, order, LW_SOUND}; \
+        static struct lw_place place_ = {__FILE__, operation, argument, __LINE__,                  \
+                                         order,    LW_SOUND};                                      \
         static struct lw_place *const entry_ __attribute__((section("lw_places"), used)) =         \
             &place_;                                                                               \
         place_.weakness;                                                                           \

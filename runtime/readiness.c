@@ -104,7 +104,8 @@ static int arm(struct lw_io_call *call)
     mine = &lw_thread_self()->worker->poller;
     state = lw_descriptor_take(descriptor);
     home = descriptor->home;
-    if (born && home != NULL) { /* somebody else is at it */
+    /* Somebody else is at it: without the look it would be registered in two pollers. */
+    if (born && lw_recheck(home != NULL)) {
         (void)lw_descriptor_drop(descriptor, state, 0);
         return 0;
     }
@@ -158,15 +159,17 @@ static int guest_poll(struct lw_io_call *call, const struct bell *bell)
 {
     struct pollfd fds[2] = {{.fd = call->fd, .events = call->events}};
     int64_t timeout = -1;
-    uint64_t rings;
+    uint64_t rings, state;
     int count;
 
     if (bell != NULL) {
         fds[1] = (struct pollfd){.fd = bell->fd, .events = POLLIN};
         (void)lw_sys.read(bell->fd, &rings, sizeof rings);
     }
-    /* The bell is silent: a closer that came before is seen here, one after this rings again. */
-    if (is_over(call, lw_or_acq_rel(&call->descriptor->state, LW_FD_GUESTS))) /* [I4] */
+    /* The bell is silent: a closer that came before is seen here, one after this rings again.
+     * Without the look the poll goes on with a descriptor that was closed. */
+    state = lw_or_acq_rel(&call->descriptor->state, LW_FD_GUESTS); /* [I4] */
+    if (lw_recheck(is_over(call, state)))
         return -EBADF;
     if (call->deadline != LW_FOREVER) {
         timeout = call->deadline - lw_sys.now();
@@ -215,7 +218,8 @@ int lw_io_wait(struct lw_io_call *call)
         return err;
 
     state = lw_descriptor_take(descriptor);
-    if (is_over(call, state) || side->edges != call->seen) {
+    /* Without these looks a wait begins after the close, or the edge, that was to end it. */
+    if (lw_recheck(is_over(call, state)) || lw_recheck(side->edges != call->seen)) {
         (void)lw_descriptor_drop(descriptor, state, 0);
         return is_over(call, state) ? -EBADF : 0;
     }

@@ -37,7 +37,7 @@ LW_INLINE bool lw_ring_push(struct lw_ring *ring, struct lw_record *record)
 
     if (lw_unlikely(tail - ring->head_seen >= LW_RING_SIZE)) {
         ring->head_seen = lw_load_acq(&ring->head); /* [Q2] */
-        if (tail - ring->head_seen >= LW_RING_SIZE)
+        if (lw_recheck(tail - ring->head_seen >= LW_RING_SIZE)) /* else it would be overwritten */
             return false;
     }
     lw_store_rlx(&ring->slots[tail % LW_RING_SIZE], record);
@@ -66,7 +66,9 @@ LW_INLINE unsigned lw_ring_steal(struct lw_ring *ring, struct lw_record **taken,
     uint64_t tail = lw_load_acq(&ring->tail); /* [Q1] */
     uint64_t count = tail - head;
 
-    if (count == 0 || count > LW_RING_SIZE) /* the two loads are of different moments */
+    /* The two loads are of different moments: without the look more than there is would be read,
+     * and lost where the compare-and-swap succeeds. */
+    if (count == 0 || lw_recheck(count > LW_RING_SIZE))
         return 0;
     count -= count / 2;
     if (count > max)

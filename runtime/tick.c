@@ -257,7 +257,9 @@ static void *tick_main(void *arg)
             lw_store_rlx(&lw_tick_asleep, 1);
             lw_asym_heavy(); /* [K1] */
             lw_runtimes_lock();
-            quiet = look_at_all();
+            /* Who woke up before it could see us asleep has not woken us: without the look nobody
+             * watches it. */
+            quiet = !lw_recheck(!look_at_all());
             lw_runtimes_unlock();
             if (quiet)
                 lw_sys.futex_wait(&tick.word, seen, LW_FOREVER);

@@ -284,7 +284,10 @@ static void relink(struct lw_wheel *wheel, struct expiry *expiry)
 
         expiry->leftovers = cold->timer_next;
         cold->timer_next = NULL;
-        if (phase >= LW_PHASE_ARMED && phase <= LW_PHASE_CLAIMED && deadline != LW_FOREVER)
+        /* A wait that found its node linked early enough counts on us: without the look it never
+         * times out. */
+        if (lw_recheck(phase >= LW_PHASE_ARMED && phase <= LW_PHASE_CLAIMED &&
+                       deadline != LW_FOREVER))
             insert(wheel, cold, deadline, wheel->tick + 1);
     }
 }

@@ -116,7 +116,9 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
     }
     if (lw_likely((wait & LW_PHASE_MASK) == LW_PHASE_WAITING)) {
         lw_asym_light(); /* [W3] */
-        if (lw_unlikely((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0) &&
+        /* A cancel that came before the wait: without the look it ends nothing, and the task waits
+         * for what may never come. */
+        if (lw_unlikely(lw_recheck((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0)) &&
             lw_deliver_cancel(me) < 0) {
             if (end_own(cold, wait, LW_CANCELLED))
                 return LW_CANCELLED;

@@ -70,9 +70,11 @@ static void end_search(struct lw_worker *worker, bool found)
     if (!worker->searching)
         return;
     worker->searching = false;
+    /* Who pushed meanwhile has not rung, since somebody searched: without the look what is left
+     * waits for us alone. */
     if (lw_add_sc(&runtime->searching, (uint32_t)-1) == 1 && found && /* [P3] */
-        (lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
-         !lw_inject_is_empty(&runtime->inject)))
+        lw_recheck(lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
+                   !lw_inject_is_empty(&runtime->inject)))
         lw_maybe_wake_a_worker(runtime);
 }
 
@@ -170,7 +172,9 @@ static void sleep_as_spare(struct lw_worker *worker)
     lw_store_rlx(&worker->sleeps_long, 1);
     lw_store_rel(&worker->asleep, LW_ASLEEP_SPARE);
     lw_asym_heavy();
-    if (!is_leaving(worker) && lw_worker_is_spare(worker))
+    /* Who has just allowed it to work may have seen it awake, and not have rung: without the look
+     * it sleeps on. */
+    if (!lw_recheck(is_leaving(worker) || !lw_worker_is_spare(worker)))
         events = lw_poller_sleep(&worker->poller, time);
     lw_store_rel(&worker->asleep, LW_AWAKE);
     (void)lw_poller_handle(&worker->poller, events);
@@ -230,7 +234,9 @@ static void sleep_a_while(struct lw_worker *worker)
     end_search(worker, false);
     if (final)
         lw_asym_heavy(); /* [P1] */
-    if (!is_work_about(worker) && !(final && is_work_pending(worker))) {
+    /* Who pushed before it could see us asleep has not rung: without the looks what it pushed waits
+     * until something else wakes us. */
+    if (!lw_recheck(is_work_about(worker)) && !(final && lw_recheck(is_work_pending(worker)))) {
         events = lw_poller_sleep(&worker->poller, sleep_time(worker, final));
         lw_store_rlx(&worker->polled_at, lw_sys.now());
     }
@@ -310,7 +316,7 @@ void lw_wake_a_worker(struct lw_runtime *runtime)
         if (!lw_cas_sc(&runtime->searching, &none, 1) || wake_one_asleep(runtime))
             return;
         (void)lw_add_sc(&runtime->searching, (uint32_t)-1);
-    } while (is_anyone_asleep(runtime));
+    } while (lw_recheck(is_anyone_asleep(runtime)));
 }
 
 /* ---- the loop */
