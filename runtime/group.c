@@ -59,7 +59,7 @@ static uint16_t epoch(uint64_t word)
 void lw_group_enroll(struct lw_record *child)
 {
     struct lw_cold *cold = lw_record_cold(child);
-    struct lw_group *group = child->group;
+    struct lw_group *group = lw_load_rlx(&child->group);
     struct lw_cold **members = (struct lw_cold **)(void *)&group->_children;
     bool cancelled = epoch(lw_guard_take(word_of(group), GUARD)) != (uint16_t)(child->site >> 48);
 
@@ -183,7 +183,7 @@ static bool is_child_here(const struct lw_group *group)
 {
     const struct lw_record *me = lw_current();
 
-    return me != NULL && (me->place & LW_PLACE_CHILD) != 0 && me->group == group;
+    return me != NULL && (me->place & LW_PLACE_CHILD) != 0 && lw_load_rlx(&me->group) == group;
 }
 
 int lw_group_spawn(lw_group *group, lw_fn *fn, void *arg, const lw_task_options *options)

@@ -2,14 +2,14 @@
 /* The word `peer` of a task that is in no group decides between its end and its joiner:
  *
  *     NONE --join: CAS--> JOINER(who, in which wait) --end: CAS--> DONE(who ...), who is woken
- *     NONE --detach: CAS--> DETACHED --end: swap--> the task gives its record back
- *     NONE --end: swap--> DONE, and the next join or detach gives the record back
+ *     NONE --detach: CAS--> DETACHED, for good: at its end the task gives its record back
+ *     NONE --end: CAS--> DONE, and the next join or detach gives the record back
  *     JOINER --its wait ended otherwise: CAS--> NONE; finding DONE, the join has succeeded all the
  *     same
  *
  * DONE(who ...) is that joiner's alone, though it may not have run yet: others find it busy.
  *
- * [J1] status  ->  joiner:  peer = DONE (swap or CAS, acq_rel)  ->  load or CAS of peer (acquire).
+ * [J1] status  ->  joiner:  peer = DONE (CAS, acq_rel)  ->  load or CAS of peer (acquire).
  * That is the ending task's last access to its record. */
 #ifndef LW_RUNTIME_PEER_H
 #define LW_RUNTIME_PEER_H

@@ -268,16 +268,14 @@ LW_INLINE void leave_cold(struct lw_record *record)
         lw_store_rlx(&cold->shields, 0);
 }
 
-/* The status is there.  Returns what peer was: a joiner is to be woken.  A swap is quicker than a
- * compare-and-swap, but for a joiner who comes between the load and the swap it reserves nothing:
- * it has come at the very end, and may find that somebody who came a moment later was quicker. */
+/* The status is there.  Returns what peer was: a joiner is to be woken.  DETACHED stays: over DONE,
+ * be it for an instant, somebody else would reap the record that the task is about to give back. */
 LW_INLINE uint64_t end_of(struct lw_record *record)
 {
     uint64_t peer = lw_load_rlx(&record->peer);
 
-    if (!lw_peer_is(peer, LW_PEER_JOINER))
-        return lw_swap_acq_rel(&record->peer, LW_PEER_DONE); /* [J1] */
-    while (!lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
+    while (!lw_peer_is(peer, LW_PEER_DETACHED) &&
+           !lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
         continue;
     return peer;
 }
@@ -290,7 +288,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
     leave_cold(record);
     lw_stack_unpromise(&worker->stacks, (unsigned)(record->place >> LW_PLACE_CLASS_SHIFT) & 31u);
     if ((record->place & LW_PLACE_CHILD) != 0) {
-        group = record->group;
+        group = lw_load_rlx(&record->group); /* a stale joiner may try its CAS on it */
         lw_group_child_ended(group, record, status);
         lw_record_give(&worker->records, record);
         lw_group_child_left(group); /* the last touch of the group */

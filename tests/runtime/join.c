@@ -2,6 +2,7 @@
 /* A join that would close a cycle of joins gives -EDEADLK; everybody else in it goes on. */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "runtime/wait.h"
 #include "tests/support.h"
@@ -315,4 +316,63 @@ static int join_what_was_never_given_out(void *arg)
 Test(join, a_handle_from_nowhere_names_nobody)
 {
     run_with(1, join_what_was_never_given_out, NULL);
+}
+
+/* ---- whoever detaches a task is the last to have it: a join at its very end finds nothing */
+
+static struct {
+    lw_task task;
+    bool done;
+    int taken; /* joins that found something, and what the last of them returned */
+    int err;
+} orphan;
+
+static int detach_oneself(void *arg)
+{
+    lw_task self = lw_self();
+
+    (void)arg;
+    cr_assert_eq(lw_detach(self), 0);
+    lw_store_rel(&orphan.task.id, self.id);
+    return 7;
+}
+
+static void *join_orphans(void *arg)
+{
+    while (!lw_load_acq(&orphan.done)) {
+        lw_task task = {lw_load_acq(&orphan.task.id)};
+        int err = -EINVAL;
+
+        while (err == -EINVAL)
+            err = lw_join(task, NULL, LW_NOW);
+        if (err != -ESRCH) {
+            orphan.taken++;
+            orphan.err = err;
+        }
+    }
+    return arg;
+}
+
+static int leave_orphans(void *arg)
+{
+    pthread_t joiner;
+    lw_task task;
+
+    (void)arg;
+    memset(&orphan, 0, sizeof orphan);
+    cr_assert_eq(pthread_create(&joiner, NULL, join_orphans, NULL), 0);
+    for (long i = 0; i < rounds(400000); i++) {
+        cr_assert_eq(lw_spawn(&task, detach_oneself, NULL, NULL), 0);
+        lw_yield();
+    }
+    lw_store_rel(&orphan.done, true);
+    (void)pthread_join(joiner, NULL);
+    cr_assert_eq(orphan.taken, 0, "%d detached tasks were there to join: %d", orphan.taken,
+                 orphan.err);
+    return 0;
+}
+
+Test(join, nobody_joins_a_detached_task)
+{
+    run_with(1, leave_orphans, NULL);
 }
