@@ -12,6 +12,7 @@ A check is one of the scripts beside this file; it counts as one test. The numbe
 Criterion's own tests where a program is a suite of them.
 """
 
+import copy
 import glob
 import json
 import os
@@ -71,6 +72,19 @@ WAYS = {
                    [*LIBRARY, "--suite=cross", "-t10"],
                    {"LW_TEST_SLOW": "1", "LATCHWORK_TEST_SLOWNESS": "10"}),
 }
+
+
+def tortures(name):
+    """All tortures, one after the other, in the build of another way."""
+    way = copy.copy(WAYS[name])
+    way.tests = ["--setup=torture", "--suite=torture", "--num-processes=1"]
+    way.directory = name
+    return way
+
+
+# Not in ALL: each torture runs for LW_TORTURE_SECONDS (60).
+WAYS.update({"torture": tortures("gcc-release"), "torture-tsan": tortures("tsan"),
+             "torture-asan": tortures("asan")})
 # Each check, and whether it wants a build directory.
 CHECKS = {"style": False, "includes": False, "headers": False, "exports": True, "install": True,
           "subproject": False, "run": False}
