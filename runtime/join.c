@@ -53,7 +53,7 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
     *ctl = lw_load_acq(&(*record)->ctl); /* [R1] */
     place = lw_load_rlx(&(*record)->place);
     *peer = lw_load_acq(&(*record)->peer); /* [J1] */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* place and peer, then once more whose they are */
+    lw_fence_acq(); /* place and peer, then once more whose they are */
     if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0 ||
         LW_CTL_GENERATION(lw_load_rlx(&(*record)->ctl)) != lw_id_generation(task.id))
         return -ESRCH;
