@@ -43,6 +43,9 @@ LW_INLINE unsigned lw_record_class(const struct lw_record *record)
  * when this stack is left for ever. */
 LW_INLINE void lw_fiber_leave(struct lw_thread *thread, const struct lw_record *to, void **fake)
 {
+#ifdef LW_SIMULATED
+    lw_sim_fences(__ATOMIC_RELEASE); /* that of the switch itself, which is not one of atomic.h */
+#endif
 #if defined(LW_TSAN)
     struct lw_stack_head *head = to != NULL ? lw_record_stack(to) : NULL;
 

@@ -35,7 +35,7 @@ int64_t sim_now(void);
 
 /* ---- waiting */
 
-/* The caller may be switched away here. */
+/* The caller calls the system: it may be switched away here, and others see what it has stored. */
 void sim_point(void);
 
 /* Let others go on first: for who spins. */

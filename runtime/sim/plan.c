@@ -53,6 +53,7 @@ static struct plan {
     struct sim_choices noted;
     bool too_many;
     uint64_t mean;      /* random: of the distance */
+    unsigned haste;     /* random: one in so many times it is time that goes on; 0: never */
     bool in_test;       /* between the test's beginning and its end */
     unsigned preempted; /* exhaustive */
     size_t known, next; /* branches; the next decision's */
@@ -210,7 +211,7 @@ static unsigned by_random(enum sim_kind kind, unsigned ways, struct sim_thread *
 
     if (kind != SIM_GO_ON)
         return draw_of(ways);
-    if (time && draw_of(16) == 0)
+    if (time && plan->haste != 0 && draw_of(plan->haste) == 0)
         return ways - 1;
     if (ways - time == 1)
         return 0;
@@ -439,8 +440,10 @@ void sim_plan_begin(enum sim_strategy strategy, uint64_t seed, unsigned depth, u
     plan->next = 0;
     plan->list = list;
     memset(plan->list_next, 0, sizeof plan->list_next);
-    if (strategy == SIM_BY_RANDOM)
+    if (strategy == SIM_BY_RANDOM) {
         plan->mean = UINT64_C(1) << (1 + draw_of(9));
+        plan->haste = draw_of(2) == 0 ? 0 : 1u << (4 + draw_of(8));
+    }
     if (strategy == SIM_BY_PCT)
         plan_changes(expected);
     plan->asked_at = 0;

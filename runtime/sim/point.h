@@ -23,4 +23,41 @@ static inline __attribute__((always_inline)) void lw_sim_count(void)
 
 #define LW_POINT() lw_sim_count()
 
+/* ---- weak memory: see weak.c */
+
+extern bool lw_sim_weak;      /* some stores of this schedule are seen late */
+extern unsigned lw_sim_stale; /* stores that others have not seen yet */
+
+uint64_t lw_sim_read(const void *word, unsigned size);
+void lw_sim_write(void *word, unsigned size, uint64_t value, int order);
+void lw_sim_modifies(const void *word, unsigned size, int order);
+void lw_sim_fences(int order);
+
+#define LW_SIM_RARELY(truth) __builtin_expect(!!(truth), 0)
+#define LW_SIM_MODIFIES(p, order)                                                                  \
+    (LW_SIM_RARELY(lw_sim_stale) ? lw_sim_modifies((p), sizeof *(p), (order)) : (void)0)
+
+#define LW_ATOMIC_LOAD(p, order)                                                                   \
+    (LW_SIM_RARELY(lw_sim_stale) ? (__typeof__(*(p)))(uintptr_t)lw_sim_read((p), sizeof *(p))      \
+                                 : __atomic_load_n((p), (order)))
+#define LW_ATOMIC_STORE(p, v, order)                                                               \
+    (LW_SIM_RARELY(lw_sim_weak)                                                                    \
+         ? lw_sim_write((p), sizeof *(p), (uint64_t)(uintptr_t)(v), (order))                       \
+         : __atomic_store_n((p), (v), (order)))
+#define LW_ATOMIC_SWAP(p, v, order)                                                                \
+    (LW_SIM_MODIFIES(p, order), __atomic_exchange_n((p), (v), (order)))
+#define LW_ATOMIC_ADD(p, v, order)                                                                 \
+    (LW_SIM_MODIFIES(p, order), __atomic_fetch_add((p), (v), (order)))
+#define LW_ATOMIC_SUB(p, v, order)                                                                 \
+    (LW_SIM_MODIFIES(p, order), __atomic_fetch_sub((p), (v), (order)))
+#define LW_ATOMIC_OR(p, v, order)                                                                  \
+    (LW_SIM_MODIFIES(p, order), __atomic_fetch_or((p), (v), (order)))
+#define LW_ATOMIC_AND(p, v, order)                                                                 \
+    (LW_SIM_MODIFIES(p, order), __atomic_fetch_and((p), (v), (order)))
+#define LW_ATOMIC_CAS(p, e, v, order, fail)                                                        \
+    (LW_SIM_MODIFIES(p, order),                                                                    \
+     __atomic_compare_exchange_n((p), (e), (v), false, (order), (fail)))
+#define LW_ATOMIC_FENCE(order)                                                                     \
+    (LW_SIM_RARELY(lw_sim_stale) ? lw_sim_fences(order) : (void)0, __atomic_thread_fence(order))
+
 #endif

@@ -164,6 +164,8 @@ static void run_test(void *arg)
     lw_options options = {.name = "sim", .workers = sim_settings->workers};
 
     (void)arg;
+    lw_sim_weak = sim_choose(4) == 3;
+    lw_asym_symmetric = sim_choose(4) == 3; /* where membarrier(2) is missing */
     if (sim_settings->plain) {
         run->status = enter_test(run->arg);
     } else {
@@ -178,6 +180,8 @@ static void run_test(void *arg)
         lw_sim_on = false;
         say_failure();
     }
+    lw_sim_weak = false;
+    sim_weak_flush_all();
 }
 
 static int run_schedule(enum sim_strategy strategy, const struct sim_choices *list)

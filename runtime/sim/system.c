@@ -74,6 +74,7 @@ static int system_membarrier(int command)
 {
     (void)command;
     sim_point();
+    sim_weak_flush_all();
     return 0;
 }
 

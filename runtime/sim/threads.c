@@ -22,7 +22,8 @@
 #include "runtime/sim/point.h"
 #include "runtime/sim/world.h"
 
-#define LOOK_NS 2500 /* that a look at the clock takes */
+enum { ROUNDS_ALONE = 16 }; /* of spinning, until time goes on */
+#define LOOK_NS 2500        /* that a look at the clock takes */
 #define BEGINNING_NS (1000 * INT64_C(1000000000))
 
 bool lw_sim_on;
@@ -189,11 +190,12 @@ void lw_sim_asked(void)
     if (lw_unlikely(!is_here))
         lw_panic("a thread that is not simulated calls the library in a simulation", __FILE__,
                  __LINE__);
+    count = ready_others(ready, true);
     if (sim_plan_turn_is_over()) {
-        sim_yield();
+        if (count > 0)
+            sim_yield();
         return;
     }
-    count = ready_others(ready, true);
     next = next_moment();
     ways = 1 + count;
     if (next != INT64_MAX)
@@ -202,6 +204,7 @@ void lw_sim_asked(void)
     if (way == 0)
         return;
     clear_spins();
+    sim_weak_age();
     if (ready[way - 1] != NULL) {
         go_to(ready[way - 1]);
         return;
@@ -214,6 +217,7 @@ void lw_sim_asked(void)
 
 void sim_point(void)
 {
+    sim_weak_flush();
     LW_POINT();
 }
 
@@ -226,8 +230,10 @@ void lw_sim_point(void)
 
 void sim_reschedule(void)
 {
-    struct sim_thread *me = sim_world->current, *ready[SIM_THREADS_MAX];
+    struct sim_thread *me = sim_world->current, *ready[SIM_THREADS_MAX], *to;
     unsigned count = 0;
+
+    sim_weak_flush();
 
     for (;;) {
         bool mine = me->state == SIM_READY && !me->spins;
@@ -243,7 +249,7 @@ void sim_reschedule(void)
         if (me->state == SIM_READY || count > 0) {
             /* Only those who spin: what they wait for may come with time. */
             clear_spins();
-            if (next != INT64_MAX && (count == 0 || sim_chance(4)))
+            if (next != INT64_MAX && ++me->rounds % ROUNDS_ALONE == 0)
                 time_goes_on(next);
             if (count > 0)
                 break; /* never the one that spins by itself */
@@ -253,7 +259,13 @@ void sim_reschedule(void)
             sim_fail(LW_SIM_STUCK, "nobody can run, and not all are done");
         time_goes_on(next);
     }
-    go_to(ready[sim_decide(SIM_PICK, count, ready)]);
+    to = ready[sim_decide(SIM_PICK, count, ready)];
+    if (to != me) {
+        go_to(to);
+        return;
+    }
+    sim_plan_leaves(me); /* its turn begins anew */
+    sim_plan_comes(me);
 }
 
 void sim_yield(void)

@@ -34,7 +34,8 @@ struct sim_thread {
     int64_t until;
     const char *what;
     bool woken;
-    bool spins; /* let others go on first */
+    bool spins;      /* let others go on first */
+    unsigned rounds; /* of spinning, when only spinners were left */
     bool detached, joined;
     uint64_t priority;     /* PCT */
     uint64_t steps, since; /* its own, before it went on last; the world's, then */
@@ -167,6 +168,11 @@ bool sim_is_here(void);
 
 /* ---- the program's own threads (libc.c): the ends of its pthread keys */
 void sim_specific_end(struct sim_thread *thread);
+
+/* ---- weak memory (weak.c) */
+void sim_weak_flush(void);     /* all see what the running thread has stored */
+void sim_weak_flush_all(void); /* all see what all have */
+void sim_weak_age(void);       /* time passes: others see some of it */
 
 /* ---- failures (run.c) */
 __attribute__((noreturn)) void sim_crash(const char *text);
