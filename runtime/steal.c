@@ -129,10 +129,15 @@ static bool help_out(struct lw_worker *victim, lw_nsec now)
 bool lw_look_around(struct lw_worker *worker, lw_nsec now)
 {
     struct lw_runtime *runtime = worker->runtime;
-    uint32_t count = lw_load_acq(&runtime->worker_count); /* [G1] */
+    uint32_t count = lw_load_acq(&runtime->worker_count), first = 0; /* [G1] */
 
-    for (uint32_t i = 1; i < count; i++) {
-        struct lw_worker *victim = runtime->workers[(worker->index + i) % count];
+#ifdef LW_SIMULATED
+    if (lw_sim_on && count > 2)
+        first = sim_choose(count - 1);
+#endif
+    for (uint32_t i = 0; i < count - 1; i++) {
+        uint32_t distance = 1 + (first + i) % (count - 1);
+        struct lw_worker *victim = runtime->workers[(worker->index + distance) % count];
 
         if (help_out(victim, now))
             return true;

@@ -41,7 +41,11 @@ typedef struct lw_sim_options {
     uint64_t steps_max; /* of one schedule; 0: 1,000,000 */
     const char *replay; /* the choices of a result: that one schedule; NULL: by strategy */
     bool quiet;         /* say nothing on the standard error */
-    uint64_t _reserved[4];
+    /* One in so many of the calls that may fail does: memory (-ENOMEM), threads, descriptors
+     * (EMFILE), connections (ECONNRESET); 0: none.  What connections do anyway (short reads and
+     * writes, delays, readiness in any order) is drawn without being asked for. */
+    uint64_t faults;
+    uint64_t _reserved[3];
 } lw_sim_options;
 
 typedef enum {
@@ -82,7 +86,7 @@ LW_API void lw_sim_point(void);
 /* False: the schedule has failed, and ends here; outside a simulation: abort(). */
 #define LW_SIM_CHECK(truth) ((truth) ? (void)0 : lw_sim_check_failed(#truth, __FILE__, __LINE__))
 
-LW_API __attribute__((noreturn)) void lw_sim_check_failed(const char *text, const char *file,
+__attribute__((noreturn)) LW_API void lw_sim_check_failed(const char *text, const char *file,
                                                           int line);
 
 #ifdef __cplusplus
