@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The simulated kernel: descriptors in memory behind the library's table of system calls.
  *
- * kernel.c has the table of descriptors, eventfd, epoll and poll; socket.c has sockets and pipes.
+ * kernel.c has the table of descriptors, poll.c epoll and poll, eventfd.c and pipe.c what they are
+ * named after; the files of sockets are named in socket.h.
  * Simulated descriptors have numbers from SIM_FD_FIRST on, so that none is one of the real kernel;
  * a call on any other number goes to the real kernel, and does not block there. */
 #ifndef LW_RUNTIME_SIM_KERNEL_H
@@ -18,6 +19,11 @@ void sim_kernel_fill(struct lw_sys *table);
  * socketpair(2).  0, or -1 and errno. */
 int sim_pipe2(int fds[2], int flags);
 int sim_socketpair(int domain, int type, int protocol, int fds[2]);
+
+/* The same for what the library has no use for: shutdown(2), getsockname(2), getpeername(2). */
+int sim_shutdown(int fd, int how);
+int sim_getsockname(int fd, struct sockaddr *address, socklen_t *size);
+int sim_getpeername(int fd, struct sockaddr *address, socklen_t *size);
 
 /* Descriptors that are open now, for tests that ask whether some were lost. */
 unsigned sim_descriptors_open(void);
