@@ -135,8 +135,8 @@ bool lw_look_around(struct lw_worker *worker, lw_nsec now)
     if (lw_sim_on && count > 2)
         first = sim_choose(count - 1);
 #endif
-    for (uint32_t i = 0; i < count - 1; i++) {
-        uint32_t distance = 1 + (first + i) % (count - 1);
+    for (uint32_t i = 1; i < count; i++) { /* count is 0 while the first of them starts */
+        uint32_t distance = 1 + (first + i - 1) % (count - 1);
         struct lw_worker *victim = runtime->workers[(worker->index + distance) % count];
 
         if (help_out(victim, now))
