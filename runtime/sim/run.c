@@ -62,11 +62,9 @@ static const char *const verdict_names[] = {
 
 static const char *describe(const struct sim_thread *thread)
 {
-    return thread->state == SIM_DONE      ? "has ended"
-           : thread == sim_world->current ? "runs"
-           : thread->state == SIM_READY   ? "could run"
-           : thread->what != NULL         ? thread->what
-                                          : "waits";
+    if (thread->state == SIM_BLOCKED)
+        return thread->what;
+    return thread == sim_world->current ? "runs" : "could run";
 }
 
 void sim_report_threads(void)
@@ -159,11 +157,26 @@ static int enter_test(void *arg)
     return status;
 }
 
+/* What any network does, in every other schedule; what breaks it, when it was asked for. */
+static void choose_weather(void)
+{
+    static const struct sim_weather rough = {.short_io = 6, .delay = 6, .intr = 50, .spurious = 50};
+    unsigned faults = run->options.faults < UINT32_MAX ? (unsigned)run->options.faults : UINT32_MAX;
+
+    if (sim_settings->own_weather) {
+        return;
+    }
+    if (sim_choose(2) == 1)
+        sim_weather = rough;
+    sim_weather.reset = sim_weather.no_files = faults;
+}
+
 static void run_test(void *arg)
 {
     lw_options options = {.name = "sim", .workers = sim_settings->workers};
 
     (void)arg;
+    choose_weather();
     lw_sim_weak = sim_choose(4) == 3;
     lw_asym_symmetric = sim_choose(4) == 3; /* where membarrier(2) is missing */
     if (sim_settings->plain) {
@@ -398,6 +411,11 @@ int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_res
         return -EINVAL;
     if (!sim_memory_enter())
         return -ENOMEM;
+    if (run->options.faults != 0) {
+        sim_settings->fault_kinds = (1u << SIM_FAULTS) - 1;
+        sim_settings->fault_one_in =
+            run->options.faults < UINT32_MAX ? (unsigned)run->options.faults : UINT32_MAX;
+    }
     run->test = test;
     run->arg = arg;
     run->active = true;
@@ -406,6 +424,8 @@ int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_res
     release_signals(before, &stack, &stack_before);
     sim_memory_end();
     lw_thread_tls = self;
+    if (run->options.faults != 0)
+        sim_settings->fault_kinds = sim_settings->fault_one_in = 0;
     run->active = false;
     sim_choices_free(&run->list);
     return run->verdict;

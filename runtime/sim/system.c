@@ -54,7 +54,7 @@ static void system_futex_wait(uint32_t *word, uint32_t expected, int64_t deadlin
 {
     sim_point();
     if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected ||
-        sim_chance(sim_settings->weather.spurious))
+        sim_chance(sim_weather.spurious))
         return;
     (void)sim_block(word, deadline, "futex");
 }
