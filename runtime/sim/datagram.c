@@ -14,27 +14,18 @@ enum { PACKET_MAX = 65507, QUEUE_BYTES = 1 << 16, QUEUE_PACKETS = 10 };
 
 struct sim_packet {
     STAILQ_ENTRY(sim_packet) link;
-    struct sim_socket *to; /* while it is on its way */
+    struct sim_socket *to;     /* UDP, while it is on its way */
+    struct sim_socket *sender; /* unix: whose room it takes; held */
     struct sockaddr_storage from;
     socklen_t from_size;
     size_t size;
     unsigned char bytes[];
 };
 
-static bool is_mutual(const struct sim_socket *socket)
-{
-    return socket->peer != NULL && socket->peer->peer == socket;
-}
-
-static unsigned packets_in(const struct sim_socket *socket)
-{
-    return socket->queued;
-}
-
 static bool is_full(const struct sim_socket *from, const struct sim_socket *to)
 {
     return to->peer == from && from->peer == to ? to->packets_bytes >= QUEUE_BYTES
-                                                : packets_in(to) > QUEUE_PACKETS;
+                                                : to->queued > QUEUE_PACKETS;
 }
 
 uint32_t sim_datagram_poll(struct sim_socket *socket)
@@ -55,17 +46,17 @@ uint32_t sim_datagram_poll(struct sim_socket *socket)
 
 /* ---- reading */
 
-static void purge(struct sim_socket *socket)
+/* Its sender has room again; one that is connected both ways may have waited for that. */
+static void packet_drop(struct sim_packet *packet)
 {
-    struct sim_packet *packet;
+    struct sim_socket *sender = packet->sender;
 
-    while ((packet = STAILQ_FIRST(&socket->packets)) != NULL) {
-        STAILQ_REMOVE_HEAD(&socket->packets, link);
-        sim_free(packet);
-    }
-    socket->packets_bytes = 0;
-    socket->queued = 0;
-    sim_wake(&socket->queued, UINT32_MAX);
+    sim_free(packet);
+    if (sender == NULL)
+        return;
+    if (!sender->gone)
+        sim_file_event(&sender->file, SIM_WRITABLE | EPOLLWRBAND);
+    sim_socket_drop(sender);
 }
 
 static void take_out(struct sim_socket *socket, struct sim_packet *packet)
@@ -73,10 +64,15 @@ static void take_out(struct sim_socket *socket, struct sim_packet *packet)
     STAILQ_REMOVE_HEAD(&socket->packets, link);
     socket->packets_bytes -= packet->size;
     socket->queued--;
-    sim_free(packet);
+    packet_drop(packet);
     sim_wake(&socket->queued, UINT32_MAX);
-    if (!sim_is_inet(socket) && is_mutual(socket))
-        sim_file_event(&socket->peer->file, SIM_WRITABLE | EPOLLWRBAND);
+}
+
+static void purge(struct sim_socket *socket)
+{
+    while (!STAILQ_EMPTY(&socket->packets))
+        take_out(socket, STAILQ_FIRST(&socket->packets));
+    sim_wake(&socket->queued, UINT32_MAX);
 }
 
 static void tell_sender(const struct sim_packet *packet, struct msghdr *message)
@@ -225,10 +221,13 @@ static int send_unix(struct sim_socket *socket, const struct sim_transfer *trans
         (void)sim_block(&to->queued, INT64_MAX, "send");
     }
     packet = err == 0 ? make(socket, transfer->parts) : NULL;
-    if (packet != NULL)
+    if (packet != NULL) {
+        packet->sender = socket;
+        sim_socket_hold(socket);
         put_in(to, packet);
-    else if (err == 0)
+    } else if (err == 0) {
         err = -ENOBUFS;
+    }
     if (err == -ECONNREFUSED && socket->peer == to) { /* no longer; what it has sent is lost */
         purge(socket);
         socket->peer = NULL;
@@ -299,6 +298,18 @@ ssize_t sim_datagram_write(struct sim_socket *socket, const struct sim_transfer 
 
 /* ---- life */
 
+/* What the old peer has sent is lost, and it is told of that. */
+static void leave_peer(struct sim_socket *socket)
+{
+    bool lost = !STAILQ_EMPTY(&socket->packets);
+
+    purge(socket);
+    if (!lost || socket->peer->gone || socket->peer->peer != socket)
+        return;
+    socket->peer->error = ECONNRESET;
+    sim_file_event(&socket->peer->file, EPOLLERR);
+}
+
 static int connect_unix(struct sim_socket *socket, const struct sockaddr *address, socklen_t size)
 {
     struct sim_socket *to;
@@ -313,7 +324,7 @@ static int connect_unix(struct sim_socket *socket, const struct sockaddr *addres
     sim_socket_hold(to);
     if (socket->peer != NULL) {
         if (socket->peer != to)
-            purge(socket);
+            leave_peer(socket);
         sim_socket_drop(socket->peer);
         sim_file_event(&socket->file, SIM_WRITABLE | EPOLLWRBAND);
     }

@@ -91,7 +91,8 @@ static const struct sim_file_type counter_type = {.name = "eventfd",
                                                   .poll = counter_poll,
                                                   .read = counter_read,
                                                   .write = counter_write,
-                                                  .release = counter_release};
+                                                  .release = counter_release,
+                                                  .is_steady = true};
 
 int sim_eventfd(unsigned value, int flags)
 {

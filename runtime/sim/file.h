@@ -37,6 +37,7 @@ struct sim_file_type {
     ssize_t (*read)(struct sim_file *file, const struct sim_parts *parts);
     ssize_t (*write)(struct sim_file *file, const struct sim_parts *parts, bool quiet);
     void (*release)(struct sim_file *file); /* nobody holds it any more */
+    bool is_steady; /* a call is interrupted only where it waits: those who ring bells rely on it */
 };
 
 extern const struct sim_file_type sim_epoll_type, sim_socket_type;

@@ -259,7 +259,7 @@ static ssize_t read_parts(int fd, const struct iovec *at, int count, bool vector
         result = -EBADF;
     else if (file->type->read == NULL)
         result = -EINVAL;
-    else if (result == 0 && sim_happens(sim_weather.intr))
+    else if (result == 0 && !file->type->is_steady && sim_happens(sim_weather.intr))
         result = -EINTR;
     if (result == 0 && (parts.size > 0 || !vector))
         result = file->type->read(file, &parts);
@@ -280,7 +280,7 @@ static ssize_t write_parts(int fd, const struct iovec *at, int count, bool vecto
         result = -EBADF;
     else if (file->type->write == NULL)
         result = -EINVAL;
-    else if (result == 0 && sim_happens(sim_weather.intr))
+    else if (result == 0 && !file->type->is_steady && sim_happens(sim_weather.intr))
         result = -EINTR;
     if (result == 0 && (parts.size > 0 || !vector))
         result = file->type->write(file, &parts, quiet);

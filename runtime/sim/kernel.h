@@ -30,12 +30,12 @@ unsigned sim_descriptors_open(void);
 
 /* What happens on the network by itself: one in so many calls (0: never). */
 struct sim_weather {
-    unsigned short_io;  /* a read or write moves less than it could */
-    unsigned delay;     /* what was sent arrives later */
-    unsigned reset;     /* a connection breaks: ECONNRESET at both ends */
-    unsigned no_files;  /* EMFILE, ENFILE of whatever makes a descriptor */
-    unsigned intr;      /* EINTR */
-    unsigned spurious;  /* readiness that is no more, a wake for nothing */
+    unsigned short_io; /* a read or write moves less than it could */
+    unsigned delay;    /* what was sent arrives later */
+    unsigned reset;    /* a connection breaks: ECONNRESET at both ends */
+    unsigned no_files; /* EMFILE, ENFILE of whatever makes a descriptor */
+    unsigned intr;     /* EINTR */
+    unsigned spurious; /* readiness that is no more, a wake for nothing */
 };
 extern struct sim_weather sim_weather;
 

@@ -5,7 +5,7 @@
 #include "runtime/sim/datagram.h"
 #include "runtime/sim/option.h"
 
-enum { ROOM = 4096, BACKLOG_MAX = 4096 };
+enum { ROOM = 4096, ROOM_MIN = 2304 /* Linux has no less */, BACKLOG_MAX = 4096 };
 
 /* ---- life */
 
@@ -114,7 +114,7 @@ int sim_socket_error(struct sim_socket *socket)
 
 size_t sim_socket_room(void)
 {
-    static const size_t rooms[] = {ROOM, ROOM / 16, ROOM / 4, 4 * ROOM, 16 * ROOM};
+    static const size_t rooms[] = {ROOM, ROOM_MIN, 4 * ROOM, 16 * ROOM};
 
     return sim_weather.short_io == 0 ? ROOM : rooms[sim_choose(sizeof rooms / sizeof *rooms)];
 }

@@ -187,12 +187,15 @@ static void deliver(struct sim_socket *to, enum kind kind, uint64_t offset)
         reset(to);
         return;
     }
+    if (kind == BYTES && (to->gone || to->shut == SIM_SHUT_BOTH)) { /* it has said: no more */
+        reset(to);
+        reset(to->peer);
+        return;
+    }
     if (offset > to->in.arrived)
         to->in.arrived = offset;
     if (kind == END)
         arrive_end(to);
-    else if (to->gone)
-        reset(to->peer);
     else
         sim_file_event(&to->file, SIM_READABLE);
 }
@@ -215,6 +218,7 @@ static int connect_error(struct sim_socket *socket)
         socket->auto_bound = false;
         socket->local.port = 0;
     }
+    sim_file_event(&socket->file, EPOLLERR);
     return err < 0 ? err : -ECONNABORTED;
 }
 
