@@ -42,6 +42,14 @@ static bool is_virtual(void)
     return lw_sim_on && sim_is_here();
 }
 
+/* The real one's name. */
+static pthread_t sim_own_thread;
+
+__attribute__((constructor)) static void note_own_thread(void)
+{
+    sim_own_thread = pthread_self();
+}
+
 static uint32_t mine(void)
 {
     return sim_world->current->index + 1;
@@ -110,6 +118,21 @@ LW_API int pthread_setname_np(pthread_t thread, const char *name)
         return found == NULL ? ESRCH : ERANGE;
     (void)strcpy(found->name, name);
     return 0;
+}
+
+/* Sanitizers ask for it. */
+LW_API int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
+{
+    typedef int getattr(pthread_t, pthread_attr_t *);
+    const struct sim_thread *found;
+    int err;
+    LIBC(getattr, pthread_getattr_np);
+
+    found = is_virtual() ? sim_thread_of(thread) : NULL;
+    if (found == NULL || found->stack == NULL)
+        return libc_pthread_getattr_np(found == NULL ? thread : sim_own_thread, attributes);
+    err = pthread_attr_init(attributes);
+    return err != 0 ? err : pthread_attr_setstack(attributes, found->stack, SIM_STACK_BYTES);
 }
 
 /* ---- keys: their numbers and destructors are libc's, their values each virtual thread's */

@@ -111,7 +111,8 @@ static LW_NOINLINE void go_to(struct sim_thread *to)
     lw_thread_tls = to->self;
     left = from;
 #ifdef LW_ASAN
-    __sanitizer_start_switch_fiber(&from->fake, to->bottom, to->size);
+    __sanitizer_start_switch_fiber(from->state == SIM_DONE ? NULL : &from->fake, to->bottom,
+                                   to->size);
 #endif
     if (fresh)
         lw_switch_enter(&from->sp, top, thread_begin);
