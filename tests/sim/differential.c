@@ -162,7 +162,7 @@ static bool same(const char *what, const struct place *place, const long results
                   results[SIM] < 0 ? strerror((int)-results[SIM]) : "");
 }
 
-/* Without it small segments wait for an answer to the one before (Nagle), for 40 ms of real time. */
+/* Without it small segments wait for an answer to the one before (Nagle): 40 ms of real time. */
 static void send_at_once(const struct place *place)
 {
     int one = 1;

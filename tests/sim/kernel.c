@@ -25,6 +25,7 @@ static void init(void)
 {
     watchdog();
     sim_settings->plain = true;
+    sim_settings->own_weather = true;
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

@@ -13,7 +13,13 @@
 #include "runtime/sim/world.h"
 #include "tests/support.h"
 
-TestSuite(network, .init = watchdog);
+static void init(void)
+{
+    watchdog();
+    sim_settings->own_weather = true;
+}
+
+TestSuite(network, .init = init);
 
 enum { CLIENTS = 3, ROUNDS = 3, BYTES = 900 };
 
