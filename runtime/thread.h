@@ -32,6 +32,9 @@ struct lw_thread {
  * look at the clock anyway, so that a wait need not. */
 extern uint32_t lw_coarse_ms;
 
+/* The library's time begins at that moment (time.c). */
+void lw_clock_begin(int64_t now);
+
 extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at load time */
 
 /* Another task runs now; NULL: the idle stack. */

@@ -13,10 +13,15 @@ static int64_t loaded_at;
 
 uint32_t lw_coarse_ms;
 
+void lw_clock_begin(int64_t now)
+{
+    loaded_at = now;
+    lw_coarse_ms = (uint32_t)(now / LW_MS);
+}
+
 __attribute__((constructor)) static void note_load(void)
 {
-    loaded_at = lw_sys.now();
-    lw_coarse_ms = (uint32_t)(loaded_at / LW_MS);
+    lw_clock_begin(lw_sys.now());
 }
 
 lw_nsec lw_now(void)

@@ -375,6 +375,7 @@ static void world_reset(void)
     sim_world->current = NULL;
     sim_world->now = BEGINNING_NS;
     sim_world->event_count = 0;
+    lw_clock_begin(BEGINNING_NS); /* else the real clock decides which deadlines are durations */
 }
 
 void sim_world_run(void (*body)(void *arg), void *arg)

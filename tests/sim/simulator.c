@@ -224,6 +224,18 @@ Test(simulator, a_month_is_over_at_once)
     cr_assert_eq(lw_sim_run(&options, sleep_for_a_month, NULL, NULL), LW_SIM_PASSED);
 }
 
+/* Virtual time has nothing to do with when the library was loaded. */
+static int sleep_for_a_moment(void *arg)
+{
+    (void)arg;
+    return lw_sleep(lw_in(1 * LW_US));
+}
+
+Test(simulator, a_moment_is_no_duration)
+{
+    cr_assert_eq(lw_sim_run(NULL, sleep_for_a_moment, NULL, NULL), LW_SIM_PASSED);
+}
+
 /* ---- where it runs */
 
 static int is_active(void *arg)
