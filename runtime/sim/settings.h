@@ -30,4 +30,8 @@ extern struct sim_settings *sim_settings;
 /* Calls so far in this schedule of the kinds that may fail. */
 unsigned long sim_fault_calls(void);
 
+/* How much of this schedule's time went by because nobody could run.  Where no test's deadline was
+ * waited for, somebody had been forgotten, and was found by the tick. */
+int64_t sim_idle(void);
+
 #endif

@@ -20,6 +20,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/sim/point.h"
+#include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
 
 enum { ROUNDS_ALONE = 16 }; /* of spinning, until time goes on */
@@ -258,6 +259,7 @@ void sim_reschedule(void)
         }
         if (next == INT64_MAX)
             sim_fail(LW_SIM_STUCK, "nobody can run, and not all are done");
+        sim_world->idle += next > sim_world->now ? next - sim_world->now : 0;
         time_goes_on(next);
     }
     to = ready[sim_decide(SIM_PICK, count, ready)];
@@ -321,6 +323,11 @@ void sim_wake(const void *key, uint32_t count)
     }
 }
 
+int64_t sim_idle(void)
+{
+    return sim_world->idle;
+}
+
 int64_t sim_now(void)
 {
     sim_world->now += LOOK_NS;
@@ -374,6 +381,7 @@ static void world_reset(void)
     sim_world->count = 0;
     sim_world->current = NULL;
     sim_world->now = BEGINNING_NS;
+    sim_world->idle = 0;
     sim_world->event_count = 0;
     lw_clock_begin(BEGINNING_NS); /* else the real clock decides which deadlines are durations */
 }

@@ -65,6 +65,7 @@ struct sim_world {
     unsigned count;
     struct sim_thread *current; /* NULL: the engine itself */
     int64_t now;
+    int64_t idle; /* of it: went by because nobody could run */
     struct sim_event events[SIM_EVENTS_MAX];
     unsigned event_count;
 };
