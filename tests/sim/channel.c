@@ -101,7 +101,7 @@ static int conserve(void *arg)
         LW_SIM_CHECK(end_of(receivers[i]) == 0);
     LW_SIM_CHECK(it.received == it.sent && it.sum_received == it.sum_sent);
     LW_SIM_CHECK(it.channel.wait._queue == NULL && it.channel._senders == NULL);
-    LW_SIM_CHECK(many > 1 || (it.sent == SENDERS * ITEMS && sim_idle() == 0));
+    LW_SIM_CHECK(many > 1 || (it.sent == SENDERS * ITEMS && nobody_waited()));
     return 0;
 }
 
@@ -137,7 +137,7 @@ static int close_early(void *arg)
     LW_SIM_CHECK(end_of(receiver) == 0);
     LW_SIM_CHECK(it.sent + it.pipes == SENDERS * ITEMS);
     LW_SIM_CHECK(it.received == it.sent && it.sum_received == it.sum_sent);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -223,7 +223,7 @@ static int burn_after_use(void *arg)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     for (unsigned i = 0; i < sizeof it.channel; i++)
         LW_SIM_CHECK(((unsigned char *)&it.channel)[i] == 0xdb);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -247,7 +247,7 @@ static int rendezvous(void *arg)
     lw_channel_close(&it.channel);
     LW_SIM_CHECK(end_of(other) == 0);
     LW_SIM_CHECK(it.received == 1 && it.sum_received == 1);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 

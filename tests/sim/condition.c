@@ -156,7 +156,7 @@ static int buffer(void *arg)
     LW_SIM_CHECK(lw_condition_notify(&it.condition, LW_ALL) <= 1);
     LW_SIM_CHECK(end_of(consumer) == 0);
     LW_SIM_CHECK(it.made == it.used && it.made + it.cut_short == 4 && it.refused <= 1);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -188,7 +188,7 @@ static int notify_in_order(void *arg)
         LW_SIM_CHECK(end_of(tasks[i]) == 0); /* it, and no other */
         LW_SIM_CHECK(it.count == i + 1 && it.order[i] == i);
     }
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -236,7 +236,7 @@ static int burn_after_use(void *arg)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     for (unsigned i = 0; i < sizeof it.mutex; i++)
         LW_SIM_CHECK(((unsigned char *)&it.mutex)[i] == 0xdb);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -268,7 +268,7 @@ static int one_waits_one_notifies(void *arg)
     LW_SIM_CHECK(lw_mutex_release(&it.mutex) == 0);
     (void)lw_condition_notify(&it.condition, 1);
     LW_SIM_CHECK(end_of(other) == 0);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 

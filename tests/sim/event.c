@@ -90,7 +90,7 @@ static int wake_all(void *arg)
     it.done = true;
     for (int i = 0; i < TASKS; i++)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
-    LW_SIM_CHECK(sim_idle() == 0); /* the fourth has a deadline, and is not waited for before */
+    LW_SIM_CHECK(nobody_waited()); /* the fourth has a deadline, and is not waited for before */
     return end_of(given_up);
 }
 
@@ -123,7 +123,7 @@ static int burn_after_wait(void *arg)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     for (unsigned i = 0; i < sizeof it.event; i++)
         LW_SIM_CHECK(((unsigned char *)&it.event)[i] == 0xdb);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -179,7 +179,7 @@ static int put_values(void *arg)
     LW_SIM_CHECK(end_of(next) == 0);
     LW_SIM_CHECK(end_of(value) == 0);
     LW_SIM_CHECK(it.seen[0] == &it.values[0]); /* it waited before the first */
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SCHEDULES = 1500, WATCHDOG_S = 100 };
+enum { SCHEDULES = 1000, WATCHDOG_S = 100 };
 
 static const char *const strategies[] = {
     [LW_SIM_RANDOM] = "random", [LW_SIM_PCT] = "pct", [LW_SIM_EXHAUSTIVE] = "every"};

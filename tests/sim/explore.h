@@ -65,6 +65,16 @@ static inline lw_task start_waiting(lw_fn *fn, void *arg)
     return task;
 }
 
+/* A worker may nap while what was pushed waits for it, a millisecond at most (worker.c); what waits
+ * for the tick waits for up to ten.  In the few steps of a test there are few naps. */
+#define NAPS (3 * LW_MS)
+
+/* Nobody was forgotten until something else came by: in a test without deadlines. */
+static inline bool nobody_waited(void)
+{
+    return sim_idle() < NAPS;
+}
+
 /* One of these is drawn: it has passed, it passes soon, it passes late, it never does. */
 static inline lw_nsec draw_deadline(void)
 {

@@ -61,7 +61,7 @@ static int end_after_all(void *arg)
     LW_SIM_CHECK(lw_group_end(&it.group, 5) == 5);
     LW_SIM_CHECK(it.started == 4 && it.ended == 4);
     BURN(&it.group);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -96,7 +96,7 @@ static int fail_fast(void *arg)
     LW_SIM_CHECK(failure == (status < 0 ? status : -EIO) ||
                  (status == 0 && failure == -EPROTO && it.started == 4));
     LW_SIM_CHECK(it.cancelled == 2 && it.started == it.ended);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -179,7 +179,7 @@ static int cancel_the_end(void *arg)
     task = start(end_while_cancelled, NULL);
     LW_SIM_CHECK(lw_cancel(task) == 0);
     LW_SIM_CHECK(end_of(task) == 0);
-    LW_SIM_CHECK(it.cancelled == 1 && sim_idle() == 0);
+    LW_SIM_CHECK(it.cancelled == 1 && nobody_waited());
     return 0;
 }
 
@@ -210,7 +210,7 @@ static int cancel_from_outside(void *arg)
     LW_SIM_CHECK(end_of(other) == 0);
     LW_SIM_CHECK(it.cancelled == 2);
     LW_SIM_CHECK(lw_group_end(&it.group, 0) == 0);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 

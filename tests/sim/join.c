@@ -121,7 +121,7 @@ static int join_and_go_on(void *arg)
         }
     }
     LW_SIM_CHECK(it.ran == 6);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -177,7 +177,7 @@ static int join_one(void *arg)
     set_up();
     it.tasks[0] = start(say, (void *)17);
     LW_SIM_CHECK(end_of(it.tasks[0]) == 17);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 

@@ -93,7 +93,7 @@ static int all_take(void *arg)
     for (int i = 0; i < TASKS; i++)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     LW_SIM_CHECK(lw_semaphore_available(&it.semaphore) == 2);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -142,7 +142,7 @@ static int serve_in_line(void *arg)
         LW_SIM_CHECK(end_of(waiters[i]) == 0);
     LW_SIM_CHECK(it.count == TASKS);
     LW_SIM_CHECK(lw_semaphore_available(&it.semaphore) == 0);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 
@@ -183,7 +183,7 @@ static int leave_the_line(void *arg)
         LW_SIM_CHECK(end_of(behind[i]) == 0);
     LW_SIM_CHECK(end_of(head) == 0);
     LW_SIM_CHECK(lw_semaphore_available(&it.semaphore) == 0);
-    LW_SIM_CHECK(by_time || sim_idle() == 0);
+    LW_SIM_CHECK(by_time || nobody_waited());
     return 0;
 }
 
@@ -239,7 +239,7 @@ static int two_take(void *arg)
     LW_SIM_CHECK(lw_semaphore_acquire(&it.semaphore, 2, LW_FOREVER) == 0);
     LW_SIM_CHECK(end_of(other) == 0);
     LW_SIM_CHECK(lw_semaphore_available(&it.semaphore) == 0);
-    LW_SIM_CHECK(sim_idle() == 0);
+    LW_SIM_CHECK(nobody_waited());
     return 0;
 }
 

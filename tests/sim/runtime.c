@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting and stopping runtimes from plain threads in many schedules: every function that was
+ * given runs once and to its end, a stop that is cut short can be repeated, and nothing is left. */
+#include "tests/sim/explore.h"
+
+#include <pthread.h>
+
+TestSuite(runtime, .init = watchdog);
+
+static struct {
+    lw_runtime *runtime;
+    lw_event gate, open;
+    int given, ran, refused, cancelled;
+    bool ready;
+} it;
+
+static void set_up(void)
+{
+    memset(&it, 0, sizeof it);
+}
+
+static int run_once(void *arg)
+{
+    (void)arg;
+    it.ran++;
+    return 0;
+}
+
+static void give(lw_fn *fn, lw_runtime *runtime)
+{
+    lw_task_options options = {.runtime = runtime};
+    int err = lw_spawn(NULL, fn, NULL, &options);
+
+    LW_SIM_CHECK(err == 0 || err == -ESHUTDOWN);
+    it.given += err == 0;
+    it.refused += err == -ESHUTDOWN;
+}
+
+static lw_runtime *start_runtime(void)
+{
+    lw_options options = {.name = "sim", .workers = 1 + sim_choose(2)};
+    lw_runtime *runtime = NULL;
+
+    LW_SIM_CHECK(lw_start(&runtime, &options) == 0);
+    return runtime;
+}
+
+/* ---- what was given runs */
+
+static int spawn_more(void *arg)
+{
+    it.ran++;
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        give(run_once, NULL);
+    return 0;
+}
+
+static int stop_while_spawning(void *arg)
+{
+    lw_runtime *runtime;
+
+    (void)arg;
+    set_up();
+    for (int round = 0; round < 2; round++) {
+        runtime = start_runtime();
+        give(spawn_more, runtime);
+        give(run_once, runtime);
+        LW_SIM_CHECK(lw_stop(runtime, LW_FOREVER) == 0);
+        LW_SIM_CHECK(it.ran == it.given);
+    }
+    LW_SIM_CHECK(nobody_waited());
+    return 0;
+}
+
+Test(runtime, what_was_given_runs_before_a_stop_ends)
+{
+    sim_plain(stop_while_spawning, NULL);
+}
+
+/* ---- survivors */
+
+static int wait_in_a_shield(void *arg)
+{
+    (void)arg;
+    LW_SIM_CHECK(lw_shield_enter() == 0);
+    LW_SIM_CHECK(lw_event_wait(&it.gate, LW_FOREVER) == 0);
+    LW_SIM_CHECK(lw_shield_exit() == 0);
+    it.ran++;
+    return 0;
+}
+
+static int wait_until_stopped(void *arg)
+{
+    (void)arg;
+    LW_SIM_CHECK(lw_event_wait(&it.open, LW_FOREVER) == -ECANCELED);
+    it.cancelled++;
+    it.ran++;
+    return 0;
+}
+
+static int stop_again(void *arg)
+{
+    lw_runtime *runtime;
+    int left, before;
+
+    (void)arg;
+    set_up();
+    runtime = start_runtime();
+    give(wait_in_a_shield, runtime);
+    give(wait_until_stopped, runtime);
+    give(run_once, runtime);
+    left = lw_stop(runtime, LW_NOW);
+    LW_SIM_CHECK(left >= 1 && left <= 3); /* the shielded one at least */
+    before = it.given;
+    give(run_once, runtime);
+    LW_SIM_CHECK(it.given == before); /* it stops */
+    left = lw_stop(runtime, lw_in(2 * LW_MS));
+    LW_SIM_CHECK(left >= 1 && left <= 3);
+    lw_event_set(&it.gate);
+    LW_SIM_CHECK(lw_stop(runtime, LW_FOREVER) == 0);
+    LW_SIM_CHECK(it.ran == 3 && it.cancelled == 1);
+    return 0;
+}
+
+Test(runtime, a_stop_that_was_cut_short_can_be_repeated)
+{
+    sim_plain(stop_again, NULL);
+}
+
+/* ---- several plain threads, each with a runtime of its own */
+
+static void *start_and_stop(void *arg)
+{
+    lw_runtime *runtime = start_runtime();
+
+    give(spawn_more, runtime);
+    LW_SIM_CHECK(lw_stop(runtime, LW_FOREVER) == 0);
+    return arg;
+}
+
+static int side_by_side(void *arg)
+{
+    pthread_t threads[2];
+
+    (void)arg;
+    set_up();
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, start_and_stop, NULL) == 0);
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(pthread_join(threads[i], NULL) == 0);
+    LW_SIM_CHECK(it.ran == it.given && it.given + it.refused == 6);
+    return 0;
+}
+
+Test(runtime, two_start_and_stop_side_by_side)
+{
+    sim_plain(side_by_side, NULL);
+}
+
+/* ---- threads that give tasks and wait for them, while one of them stops it */
+
+static void *give_and_join(void *arg)
+{
+    lw_task_options options = {.runtime = it.runtime};
+    lw_task task;
+    int status, err = lw_spawn(&task, run_once, NULL, &options);
+
+    LW_SIM_CHECK(err == 0 || err == -ESHUTDOWN);
+    it.given += err == 0;
+    if (err == 0)
+        LW_SIM_CHECK(lw_join(task, &status, LW_FOREVER) == 0 && status == 0);
+    it.refused += err != 0;
+    if (it.given + it.refused == 2)
+        lw_event_set(&it.gate);
+    return arg;
+}
+
+static int give_from_threads(void *arg)
+{
+    pthread_t threads[2];
+
+    (void)arg;
+    set_up();
+    it.runtime = start_runtime();
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, give_and_join, NULL) == 0);
+    /* The runtime may not go while they may still give: only afterwards. */
+    LW_SIM_CHECK(lw_event_wait(&it.gate, LW_FOREVER) == 0);
+    LW_SIM_CHECK(lw_stop(it.runtime, LW_FOREVER) == 0);
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(pthread_join(threads[i], NULL) == 0);
+    LW_SIM_CHECK(it.ran == it.given);
+    return 0;
+}
+
+Test(runtime, threads_give_tasks_and_join_them)
+{
+    sim_plain(give_from_threads, NULL);
+}
