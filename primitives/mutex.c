@@ -27,6 +27,8 @@
  *      who was granted comes through its wait word (wait.h, W2).  acq_rel, not release: the word it
  *      reads was stored after the grant, by the owner before, who must be done with the lock when
  *      this owner frees it.
+ * [L3] the owner's record is alive -> its id in the word: acquire CAS acq_rel.  Who finds an owner
+ *      that does not live yet would take the mutex for an orphan (is_orphaned).
  * [L2] queue: GUARD dropped by a release store -> GUARD taken by CAS acquire. */
 #include "primitives/lock.h"
 
@@ -95,7 +97,7 @@ static bool barge(lw_lock *lock, uint64_t mine)
     uint64_t seen = lw_load_rlx(&lock->_word._value);
 
     while (seen == 0 || (seen & ~QUEUED) == WOKEN) {
-        if (lw_cas_acq(&lock->_word._value, &seen, seen | mine)) /* [L1] */
+        if (lw_cas_acq_rel(&lock->_word._value, &seen, seen | mine)) /* [L1] [L3] */
             return true;
     }
     return false;
@@ -235,7 +237,7 @@ LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
     if (lw_unlikely(thread == NULL || thread->owner == 0 || thread->budget <= 1))
         return acquire_entering(lock, deadline, site);
     thread->budget -= deadline != LW_NOW;
-    if (lw_unlikely(!lw_cas_acq(&lock->_word._value, &free, thread->owner))) /* [L1] */
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free, thread->owner))) /* [L1] [L3] */
         return acquire_slow(lock, thread->current, deadline, site);
     return lw_hold_push(thread->cold, lock, site);
 }
