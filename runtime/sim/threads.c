@@ -25,6 +25,7 @@
 
 enum { ROUNDS_ALONE = 16 }; /* of spinning, until time goes on */
 #define LOOK_NS 2500        /* that a look at the clock takes */
+#define TURN_NS 100000 /* that a turn of thousands of steps takes */
 #define BEGINNING_NS (1000 * INT64_C(1000000000))
 
 bool lw_sim_on;
@@ -196,6 +197,8 @@ void lw_sim_asked(void)
     if (sim_plan_turn_is_over()) {
         if (count > 0)
             sim_yield();
+        else /* it may spin until a deadline, and never look at the clock */
+            time_goes_on(sim_world->now + TURN_NS);
         return;
     }
     next = next_moment();
