@@ -18,18 +18,17 @@
 
 #include "runtime/fork.h"
 #include "runtime/peer.h"
+#include "runtime/wait.h"
 #include "runtime/worker.h"
 
 /* Whoever finds DONE claims the record by ending this life of the slot: exactly one does. */
 LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
 {
-    uint32_t generation = LW_CTL_GENERATION(ctl);
     int value = (int)lw_load_rlx(&record->status); /* another may be reaping it */
     struct lw_worker *worker;
 
-    while (lw_unlikely(!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
-        if (LW_CTL_GENERATION(ctl) != generation)
-            return -ESRCH;
+    if (!lw_ctl_end(record, ctl))
+        return -ESRCH;
     worker = lw_worker_here();
     if (lw_likely(worker != NULL))
         lw_record_put(&worker->records, record);
@@ -120,13 +119,6 @@ static LW_NOINLINE bool closes_cycle(struct lw_record *me, const struct lw_recor
 
 /* ---- join, detach */
 
-/* The joiner's wait has ended otherwise: take the claim to be told back.  False: the task has
- * ended. */
-static bool take_back(struct lw_record *record, uint64_t mine, uint64_t ctl)
-{
-    return lw_cas_acq_rel(&record->peer, &mine, lw_peer_none(ctl));
-}
-
 static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, const void *site)
 {
     struct lw_record *me, *record = NULL;
@@ -150,8 +142,7 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
     lw_store_rlx(&lw_record_cold(me)->target, task.id);
     lw_wait_begin(me, LW_WAIT_JOIN, record, NULL, deadline, site);
     mine = lw_peer_joiner(me);
-    peer = lw_peer_none(ctl);
-    if (!lw_cas_sc(&record->peer, &peer, mine)) { /* [J1] [J2] */
+    if (!lw_peer_join(record, ctl, mine, &peer)) { /* [J1] [J2] */
         lw_wait_abort(me);
         if (peer == LW_PEER_DONE)
             return reap(record, ctl, status);
@@ -165,7 +156,7 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
         outcome = LW_FORCED;
     else
         outcome = lw_wait_finish(me);
-    if (outcome != LW_GRANTED && take_back(record, mine, ctl))
+    if (outcome != LW_GRANTED && lw_peer_leave(record, ctl, mine))
         return lw_wait_error(me, outcome);
     if (outcome == LW_CANCELLED)
         lw_cancel_restore(me);
@@ -201,8 +192,7 @@ int lw_detach(lw_task task)
         return err;
     if (lw_peer_is_taken(peer))
         return -EBUSY;
-    peer = lw_peer_none(ctl);
-    if (lw_cas_acq_rel(&record->peer, &peer, LW_PEER_DETACHED))
+    if (lw_peer_detach(record, ctl, &peer))
         return 0;
     if (peer == LW_PEER_DONE)
         return reap(record, ctl, NULL);

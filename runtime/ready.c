@@ -4,6 +4,7 @@
  * or allocates.
  *
  * [N1] next = record (release)  ->  CAS (acquire) of who takes it: the owner, or a thief. */
+#include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
@@ -20,7 +21,7 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
     uint32_t pin = lw_runtimes_pin();
 
     lw_inject_push(&runtime->inject, youngest, oldest);
-    if (lw_load_sc(&runtime->sleeping) != 0 && lw_load_sc(&runtime->searching) == 0) /* [I1] [P3] */
+    if (lw_idle_is_to_ring(runtime)) /* [I1] [P3] */
         lw_wake_a_worker(runtime);
     if (lw_load_rlx(&runtime->sleeping) == 0 && lw_load_rlx(&runtime->searching) == 0)
         lw_wake_a_napper(runtime);

@@ -145,6 +145,10 @@ _Static_assert(sizeof(struct lw_record) == 64, "one cache line");
 _Static_assert(sizeof(struct lw_cold) == 256, "four cache lines");
 _Static_assert(offsetof(struct lw_record, sp) == 0, "known to debuggers and to lw_switch");
 
+/* The clock in milliseconds, some 10 ms behind: written by the tick thread and by workers that
+ * look at the clock anyway, so that a wait need not. */
+extern uint32_t lw_coarse_ms;
+
 /* Both arrays, once reserved (record.c).  A cold record is four times as large as a hot one, so
  * the one is found from the other with one load: cold = 4 * hot + lw_cold_offset. */
 extern struct lw_record *lw_records;
@@ -197,6 +201,16 @@ LW_INLINE bool lw_record_is_guest(const struct lw_record *record)
 LW_INLINE unsigned lw_record_runtime(const struct lw_record *record)
 {
     return (unsigned)(lw_load_rlx(&record->place) >> LW_PLACE_RUNTIME_SHIFT) & 63u;
+}
+
+/* Who has dequeued a started task takes its stack: NULL: it has not left it yet. */
+LW_INLINE void *lw_record_take_sp(struct lw_record *record)
+{
+    void *sp = lw_load_acq(&record->sp); /* [S1] */
+
+    if (lw_likely(sp != NULL))
+        lw_store_rlx(&record->sp, NULL);
+    return sp;
 }
 
 /* Its fn has ended, and nobody has taken the status yet. */

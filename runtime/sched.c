@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "runtime/fiber.h"
+#include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 
@@ -299,12 +300,10 @@ LW_INLINE uintptr_t way_to(struct lw_worker *worker, struct lw_record *to)
         if (lw_likely(bind_stack(worker, to)))
             return (uintptr_t)first_frame(to) | FRESH;
     } else {
-        void *sp = lw_load_acq(&to->sp); /* [S1] */
+        void *sp = lw_record_take_sp(to); /* [S1] */
 
-        if (lw_likely(sp != NULL)) {
-            lw_store_rlx(&to->sp, NULL);
+        if (lw_likely(sp != NULL))
             return (uintptr_t)sp;
-        }
     }
     put_back(worker, to);
     return 0;

@@ -7,6 +7,7 @@
  * work five times slower.
  *
  * [G1] a worker joins: worker_count (release)  ->  worker_count (acquire). */
+#include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
 #ifdef LW_SIMULATED

@@ -6,6 +6,7 @@
 
 #include "runtime/fork.h"
 #include "runtime/peer.h"
+#include "runtime/wait.h"
 #include "runtime/worker.h"
 
 #define SITE_MASK ((UINT64_C(1) << 48) - 1)
@@ -240,22 +241,6 @@ int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, co
 
 /* ---- the end */
 
-/* Its joiner is claimed and woken, if it still is in that wait: one that gave up finds DONE and
- * succeeds by itself. */
-LW_INLINE void wake_joiner(uint64_t peer)
-{
-    struct lw_record *joiner = lw_peer_record(peer);
-    struct lw_cold *cold = lw_record_cold(joiner);
-    uint64_t wait = lw_load_acq(&cold->wait);
-
-    while (lw_peer_means(peer, wait) && lw_wait_can_be_granted(wait)) {
-        if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_granting(wait))) { /* [W1] */
-            lw_wake(joiner, LW_GRANTED, LW_WAKE_NEXT);
-            return;
-        }
-    }
-}
-
 /* What of the task lay in its cold record. */
 LW_INLINE void leave_cold(struct lw_record *record)
 {
@@ -266,18 +251,6 @@ LW_INLINE void leave_cold(struct lw_record *record)
     lw_timer_unlink(cold);
     if (cold->shields != 0) /* else a task that never waited would touch one line more */
         lw_store_rlx(&cold->shields, 0);
-}
-
-/* The status is there.  Returns what peer was: a joiner is to be woken.  DETACHED stays: over DONE,
- * be it for an instant, somebody else would reap the record that the task is about to give back. */
-LW_INLINE uint64_t end_of(struct lw_record *record)
-{
-    uint64_t peer = lw_load_rlx(&record->peer);
-
-    while (!lw_peer_is(peer, LW_PEER_DETACHED) &&
-           !lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
-        continue;
-    return peer;
 }
 
 void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status)
@@ -294,11 +267,11 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
         lw_group_child_left(group); /* the last touch of the group */
     } else {
         lw_store_rlx(&record->status, status);
-        peer = end_of(record);
+        peer = lw_peer_end(record);
         if (lw_peer_is(peer, LW_PEER_DETACHED))
             lw_record_give(&worker->records, record);
-        else if (lw_peer_is(peer, LW_PEER_JOINER))
-            wake_joiner(peer);
+        else if (lw_peer_is(peer, LW_PEER_JOINER) && lw_peer_claim(peer))
+            lw_wake(lw_peer_record(peer), LW_GRANTED, LW_WAKE_NEXT);
     }
     lw_store_rel(&worker->ended, worker->ended + 1);
 }

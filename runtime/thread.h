@@ -28,10 +28,6 @@ struct lw_thread {
     void *altstack;
 };
 
-/* The clock in milliseconds, some 10 ms behind: written by the tick thread and by workers that
- * look at the clock anyway, so that a wait need not. */
-extern uint32_t lw_coarse_ms;
-
 /* The library's time begins at that moment (time.c). */
 void lw_clock_begin(int64_t now);
 

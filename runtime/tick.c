@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <latchwork/time.h>
 
+#include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
 

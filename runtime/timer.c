@@ -5,20 +5,13 @@
  * in the `far` list and looked at each 18 minutes.  A node is due in the tick at or after its
  * deadline: never early.  There is one node per record.
  *
- * Lazy: a wait that ends does not touch its node.  The next wait of the task does nothing if the
- * node is linked at an earlier or equal time; when it comes up, it is compared with the wait there
- * is then, and linked again or dropped.  So a deadline on each of many short waits costs a
- * comparison, and cancelling a deadline nothing.
+ * Lazy: a wait that ends does not touch its node (timer_node.h, with [W4]).  So a deadline on each
+ * of many short waits costs a comparison, and cancelling a deadline nothing.
  *
  * Who may touch.  All timer fields of a record and the wheel they link it into are protected by the
  * guard of the wheel that timer_home names.  timer_home itself is written by the record's own task
  * only, under the guard of the wheel it names until then.  The task reads timer_when without the
- * guard.
- *
- * [W4] The task publishes its wait, light fence, reads timer_when (linked early enough?); the
- *      expiry writes timer_when = NONE, heavy fence, reads the wait once more.  So either the task
- *      sees that it must link, or the expiry sees the new wait and links for it.  The heavy fence
- *      is paid only for nodes that do not end a wait at once. */
+ * guard. */
 #include "runtime/timer.h"
 
 #include <errno.h>
@@ -210,7 +203,7 @@ static struct lw_wheel *home_of(const struct lw_cold *cold)
 
 void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline)
 {
-    if (cold->timer_home != 0 && lw_load_rlx(&cold->timer_when) <= deadline) /* [W4] */
+    if (lw_timer_is_armed(cold, deadline)) /* [W4] */
         return;
     if (cold->timer_home != 0 && cold->timer_home != wheel->home) {
         struct lw_wheel *old = home_of(cold);
@@ -258,12 +251,8 @@ struct expiry {
 /* A node that has come up, out of the wheel: end its wait, or put it aside. */
 static void expire(struct expiry *expiry, struct lw_cold *cold)
 {
-    uint64_t seen = lw_load_acq(&cold->wait); /* [W1] */
-
-    lw_store_rlx(&cold->timer_when, LW_TIMER_NONE);
     expiry->looked_at++;
-    if (lw_wait_can_end(seen) && lw_load_rlx(&cold->deadline) <= expiry->now &&
-        lw_cas_acq_rel(&cold->wait, &seen, lw_wait_ended(seen, LW_TIMEOUT))) {
+    if (lw_timer_expire(cold, expiry->now)) {
         lw_wake_batch_add(&expiry->batch, lw_cold_record(cold));
         return;
     }
@@ -279,15 +268,14 @@ static void relink(struct lw_wheel *wheel, struct expiry *expiry)
     lw_asym_heavy(); /* [W4] */
     while (expiry->leftovers != NULL) {
         struct lw_cold *cold = expiry->leftovers;
-        uint64_t phase = lw_load_acq(&cold->wait) & LW_PHASE_MASK;
-        int64_t deadline = lw_load_rlx(&cold->deadline);
+        int64_t deadline;
+        bool wanted = lw_timer_is_wanted(cold, &deadline);
 
         expiry->leftovers = cold->timer_next;
         cold->timer_next = NULL;
         /* A wait that found its node linked early enough counts on us: without the look it never
          * times out. */
-        if (lw_recheck(phase >= LW_PHASE_ARMED && phase <= LW_PHASE_CLAIMED &&
-                       deadline != LW_FOREVER))
+        if (lw_recheck(wanted))
             insert(wheel, cold, deadline, wheel->tick + 1);
     }
 }

@@ -3,9 +3,7 @@
 #ifndef LW_RUNTIME_TIMER_H
 #define LW_RUNTIME_TIMER_H
 
-#include "runtime/thread.h"
-
-#define LW_TIMER_NONE INT64_MAX
+#include "runtime/timer_node.h"
 
 enum {
     LW_WHEEL_BITS = 8,

@@ -66,14 +66,11 @@ static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
     uint32_t *word = low_half(cold);
     lw_nsec deadline = cold->deadline, now = lw_sys.now();
     int saved = lw_errno_get(lw_errno_offset);
-    uint64_t armed = lw_load_rlx(&cold->wait);
 
     /* Nobody may have kept the coarse clock: all workers may sleep. */
     lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
     lw_store_rlx(&cold->since, (uint32_t)(now / LW_MS));
-    if ((armed & LW_PHASE_MASK) == LW_PHASE_ARMED)
-        (void)lw_cas_sc(&cold->wait, &armed,
-                        (armed & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING); /* [W1] */
+    (void)lw_wait_block(cold);
     for (;;) {
         uint64_t seen = lw_load_acq(&cold->wait); /* [W2] */
 
@@ -86,14 +83,8 @@ static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
         else if (deadline == LW_FOREVER || lw_sys.now() < deadline)
             lw_sys.futex_wait(word, (uint32_t)seen, deadline);
         else
-            (void)lw_cas_acq_rel(&cold->wait, &seen, lw_wait_ended(seen, LW_TIMEOUT));
+            (void)lw_wait_end_word(cold, seen, LW_TIMEOUT);
     }
-}
-
-/* The task tries to end its own wait, before it has left.  True: it has, and is in no run queue. */
-LW_INLINE bool end_own(struct lw_cold *cold, uint64_t wait, enum lw_outcome outcome)
-{
-    return lw_cas_acq_rel(&cold->wait, &wait, lw_wait_ended(wait, outcome));
 }
 
 LW_INLINE enum lw_outcome finish(struct lw_record *me)
@@ -107,25 +98,13 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
     if (lw_unlikely((me->place & (LW_PLACE_CHILD | LW_PLACE_ENROLLED)) == LW_PLACE_CHILD))
         lw_group_enroll(me);
 
-    wait = lw_load_rlx(&cold->wait);
-    if ((wait & LW_PHASE_MASK) == LW_PHASE_ARMED) {
-        uint64_t blocked = (wait & ~(uint64_t)LW_PHASE_MASK) | LW_PHASE_WAITING;
-
-        if (lw_cas_sc(&cold->wait, &wait, blocked)) /* [W1] */
-            wait = blocked;
-    }
+    wait = lw_wait_block(cold);
     if (lw_likely((wait & LW_PHASE_MASK) == LW_PHASE_WAITING)) {
-        lw_asym_light(); /* [W3] */
-        /* A cancel that came before the wait: without the look it ends nothing, and the task waits
-         * for what may never come. */
-        if (lw_unlikely(lw_recheck((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0)) &&
-            lw_deliver_cancel(me) < 0) {
-            if (end_own(cold, wait, LW_CANCELLED))
-                return LW_CANCELLED;
-            lw_cancel_restore(me); /* the wait has ended otherwise */
-        }
+        if (lw_wait_is_cancelled(me, wait))
+            return LW_CANCELLED;
         if (cold->deadline != LW_FOREVER) {
-            if (cold->deadline <= worker->attended_at && end_own(cold, wait, LW_TIMEOUT))
+            if (cold->deadline <= worker->attended_at &&
+                lw_wait_end_word(cold, wait, LW_TIMEOUT))
                 return LW_TIMEOUT;
             lw_timer_arm(&worker->wheel, cold, cold->deadline);
         }
@@ -142,7 +121,7 @@ bool lw_wait_end_own(struct lw_record *me, enum lw_outcome outcome)
     struct lw_cold *cold = lw_record_cold(me);
     uint64_t wait = lw_load_rlx(&cold->wait);
 
-    return lw_wait_can_end(wait) && end_own(cold, wait, outcome);
+    return lw_wait_can_end(wait) && lw_wait_end_word(cold, wait, outcome);
 }
 
 enum lw_outcome lw_wait_finish(struct lw_record *me)
@@ -161,13 +140,9 @@ enum lw_outcome lw_wait_finish_shielded(struct lw_record *me)
 
 void lw_wait_abort(struct lw_record *me)
 {
-    struct lw_cold *cold = lw_record_cold(me);
-    uint64_t wait = lw_load_rlx(&cold->wait);
-
     /* A canceller, or a timer of an earlier wait, may have seen it: the one who ends it queues the
      * task, and has to be waited for. */
-    if (lw_wait_can_end(wait) &&
-        lw_cas_acq_rel(&cold->wait, &wait, wait & ~(uint64_t)LW_STATE_MASK))
+    if (lw_wait_take_back(lw_record_cold(me)))
         return;
     if (finish(me) == LW_CANCELLED)
         lw_cancel_restore(me);
@@ -202,23 +177,13 @@ static LW_NOINLINE void wake_guest(const struct lw_record *record)
     lw_sys.futex_wake(low_half(lw_record_cold(record)), 1);
 }
 
-/* The state of a claimed wait becomes its outcome; from here on a guest may be gone. */
-LW_INLINE void state_outcome(struct lw_record *record, enum lw_outcome outcome)
-{
-    struct lw_cold *cold = lw_record_cold(record);
-    uint64_t wait = lw_load_rlx(&cold->wait);
-
-    lw_debug_check((wait & LW_PHASE_MASK) == LW_PHASE_GRANTING);
-    lw_store_rel(&cold->wait, lw_wait_ended(wait, outcome)); /* [W2] */
-}
-
 void lw_wake(struct lw_record *record, enum lw_outcome outcome, enum lw_wake_place place)
 {
     /* Once the outcome is stated, a guest's record may be a task's: what it is must be asked
      * before. */
     bool guest = lw_record_is_guest(record);
 
-    state_outcome(record, outcome);
+    lw_wake_state(record, outcome);
     if (lw_unlikely(guest))
         wake_guest(record);
     else
@@ -229,7 +194,7 @@ bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcom
 {
     bool guest = lw_record_is_guest(record);
 
-    if (!lw_cas_acq_rel(&lw_record_cold(record)->wait, &seen, lw_wait_ended(seen, outcome)))
+    if (!lw_wait_end_word(lw_record_cold(record), seen, outcome))
         return false;
     if (lw_unlikely(guest))
         wake_guest(record);
@@ -252,12 +217,13 @@ void lw_wake_batch_run(struct lw_wake_batch *batch, enum lw_outcome outcome)
         if (lw_unlikely(lw_record_is_guest(record))) {
             lw_wake(record, outcome, LW_WAKE_TAIL);
         } else {
-            state_outcome(record, outcome);
+            lw_wake_state(record, outcome);
             lw_wake_batch_add(&tasks, record);
         }
     }
     lw_wake_batch_run_ended(&tasks);
-    *batch = (struct lw_wake_batch){0};
+    batch->first = batch->last = NULL;
+    batch->count = 0;
 }
 
 void lw_wake_batch_run_ended(struct lw_wake_batch *batch)

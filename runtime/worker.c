@@ -12,17 +12,7 @@
  * fence before the look, and until the next timer.  So pushes need no fence: what a pusher misses
  * in stage 1 costs a millisecond, and in stage 2 it cannot miss.
  *
- * Waking.  Whoever pushes and finds sleepers but no searcher makes one: `searching` is counted for
- * it by its waker, so at most one wake is on its way.  A searcher that finds work and was the last
- * one wakes the next if there is more.
- *
- * [P1] push; light; load sleeping  <->  asleep = 1, sleeping + 1; heavy; look at the queues.
- * [I1] inject: CAS seq_cst; load sleeping  <->  asleep = 1 (seq_cst); load in (seq_cst).
- * [P3] searching - 1, seq_cst; load in  <->  inject: CAS seq_cst; load searching.  So who stops to
- *      search sees what was not rung for because of it; of the queues of others the tick thread
- *      sees it.
- * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker
- * pushed. */
+ * Waking: the words, and the order in which they are changed and looked at, are in idle.h. */
 #include "runtime/worker.h"
 
 #include <errno.h>
@@ -31,6 +21,7 @@
 #include <stdio.h>
 
 #include "runtime/fiber.h"
+#include "runtime/idle.h"
 #include "runtime/os/os.h"
 
 enum {
@@ -72,7 +63,7 @@ static void end_search(struct lw_worker *worker, bool found)
     worker->searching = false;
     /* Who pushed meanwhile has not rung, since somebody searched: without the look what is left
      * waits for us alone. */
-    if (lw_add_sc(&runtime->searching, (uint32_t)-1) == 1 && found && /* [P3] */
+    if (lw_idle_search_less(runtime) && found && /* [P3] */
         lw_recheck(lw_ring_size(&worker->ready) > 0 || lw_deque_size(&worker->fresh) > 0 ||
                    !lw_inject_is_empty(&runtime->inject)))
         lw_maybe_wake_a_worker(runtime);
@@ -229,8 +220,7 @@ static void sleep_a_while(struct lw_worker *worker)
     }
     worker->nap_until = 0;
     lw_store_rlx(&worker->sleeps_long, final);
-    (void)lw_swap_sc(&worker->asleep, LW_ASLEEP);
-    (void)lw_add_sc(&runtime->sleeping, 1);
+    lw_idle_lie_down(runtime, worker);
     end_search(worker, false);
     if (final)
         lw_asym_heavy(); /* [P1] */
@@ -240,12 +230,10 @@ static void sleep_a_while(struct lw_worker *worker)
         events = lw_poller_sleep(&worker->poller, sleep_time(worker, final));
         lw_store_rlx(&worker->polled_at, lw_sys.now());
     }
-    rung = lw_swap_acq_rel(&worker->asleep, LW_AWAKE) == LW_WOKEN; /* [P2] */
+    rung = lw_idle_get_up(runtime, worker); /* [P2] */
     if (rung) {
         worker->searching = true; /* counted by the waker, as is `sleeping` */
         worker->search_ns = SEARCH_RUNG_NS;
-    } else {
-        (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
     }
     /* Awake: whom the events make ready is not rung for at our own door. */
     events = lw_poller_handle(&worker->poller, events);
@@ -256,35 +244,6 @@ static void sleep_a_while(struct lw_worker *worker)
     else if (worker->sleep_stage < 2)
         worker->sleep_stage++;
     lw_tick_awake();
-}
-
-static bool is_anyone_asleep(struct lw_runtime *runtime)
-{
-    uint32_t count = lw_load_acq(&runtime->worker_count);
-
-    for (uint32_t i = 0; i < count; i++)
-        if (lw_load_sc(&runtime->workers[i]->asleep) == LW_ASLEEP)
-            return true;
-    return false;
-}
-
-/* Make one who sleeps a searcher; false: nobody sleeps. */
-static bool wake_one_asleep(struct lw_runtime *runtime)
-{
-    uint32_t count = lw_load_acq(&runtime->worker_count);
-
-    for (uint32_t i = 0; i < count; i++) {
-        struct lw_worker *worker = runtime->workers[i];
-        uint32_t asleep = LW_ASLEEP;
-
-        if (lw_load_rlx(&worker->asleep) == LW_ASLEEP &&
-            lw_cas_acq_rel(&worker->asleep, &asleep, LW_WOKEN)) { /* [P2] */
-            (void)lw_add_sc(&runtime->sleeping, (uint32_t)-1);
-            lw_poller_ring(&worker->poller);
-            return true;
-        }
-    }
-    return false;
 }
 
 void lw_wake_a_napper(struct lw_runtime *runtime)
@@ -305,18 +264,9 @@ void lw_wake_a_napper(struct lw_runtime *runtime)
     }
 }
 
-/* While it looks for a sleeper, others who pushed rely on its searching: so having met nobody, it
- * looks once more, after it has said that it searches no more, for one who fell asleep behind its
- * back. */
 void lw_wake_a_worker(struct lw_runtime *runtime)
 {
-    do {
-        uint32_t none = 0;
-
-        if (!lw_cas_sc(&runtime->searching, &none, 1) || wake_one_asleep(runtime))
-            return;
-        (void)lw_add_sc(&runtime->searching, (uint32_t)-1);
-    } while (lw_recheck(is_anyone_asleep(runtime)));
+    lw_idle_wake(runtime);
 }
 
 /* ---- the loop */

@@ -32,8 +32,6 @@ enum {
     LW_AGE_MIN_NS = 5000,      /* how long a thief first sees something not move */
 };
 
-enum lw_asleep { LW_AWAKE = 0, LW_ASLEEP = 1, LW_WOKEN = 2, LW_ASLEEP_SPARE = 3, LW_NAPPING = 4 };
-
 /* What a thief remembers of a victim. */
 struct lw_sight {
     uint64_t fresh, ready, dispatches;
@@ -170,14 +168,6 @@ void lw_worker_free(struct lw_worker *worker);
 void lw_wake_a_worker(struct lw_runtime *runtime);
 /* By one who is no worker, where nobody sleeps in earnest: at best; a nap ends by itself. */
 void lw_wake_a_napper(struct lw_runtime *runtime);
-
-/* After a push that others could help with. */
-LW_INLINE void lw_maybe_wake_a_worker(struct lw_runtime *runtime)
-{
-    lw_asym_light(); /* [P1] of worker.c */
-    if (lw_unlikely(lw_load_rlx(&runtime->sleeping) != 0) && lw_load_rlx(&runtime->searching) == 0)
-        lw_wake_a_worker(runtime);
-}
 
 /* ---- task.c */
 

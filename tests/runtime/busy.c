@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/atomic.h"
+#include "runtime/idle.h"
 #include "runtime/worker.h"
 #include "tests/support.h"
 
