@@ -214,18 +214,29 @@ LW_INLINE void lw_wait_undeliver(struct lw_record *me)
 }
 
 /* The caller has published its wait, and was told `wait` by lw_wait_block(): true: a cancel was
- * due, is delivered, and has ended the wait; the caller is in no run queue. */
+ * due, is delivered, and has ended the wait; the caller is in no run queue.  `cancels` is of who
+ * has ended the wait: a canceller may be writing it while the caller still runs. */
 LW_INLINE bool lw_wait_is_cancelled(struct lw_record *me, uint64_t wait)
 {
+    struct lw_cold *cold = lw_record_cold(me);
+    uint32_t generation;
+    unsigned count;
+
     lw_asym_light(); /* [W3] */
     /* A cancel that came before the wait: without the look it ends nothing, and the task waits for
      * what may never come. */
     if (lw_likely(!lw_recheck((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0)) ||
-        !lw_wait_deliver(me))
+        cold->shields != 0)
         return false;
-    if (lw_wait_end_word(lw_record_cold(me), wait, LW_CANCELLED))
+    generation = LW_CTL_GENERATION(lw_load_rlx(&me->ctl));
+    count = lw_ctl_take(me, generation);
+    if (count == 0)
+        return false;
+    if (lw_wait_end_word(cold, wait, LW_CANCELLED)) {
+        lw_store_rlx(&cold->cancels, (uint8_t)count);
         return true;
-    lw_wait_undeliver(me); /* the wait has ended otherwise */
+    }
+    lw_ctl_give_back(me, generation, count); /* the wait has ended otherwise */
     return false;
 }
 
@@ -245,7 +256,8 @@ LW_INLINE bool lw_wait_cancel(struct lw_record *record, uint32_t generation)
         if (count == 0)
             return false;
         if (lw_wait_end_word(cold, wait, LW_CANCELLED)) {
-            lw_store_rlx(&cold->cancels, (uint8_t)count); /* it does not run before it is queued */
+            /* It does not read it before it is queued. */
+            lw_store_rlx(&cold->cancels, (uint8_t)count);
             return true;
         }
         /* It went from ARMED to WAITING, or ended.  The task may be in its next wait already,
