@@ -87,6 +87,12 @@ static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
     }
 }
 
+/* Out of the usual way, which would save more registers. */
+static LW_NOINLINE bool is_cancelled(struct lw_record *me, uint64_t wait)
+{
+    return lw_wait_is_cancelled(me, wait);
+}
+
 LW_INLINE enum lw_outcome finish(struct lw_record *me)
 {
     struct lw_cold *cold = lw_record_cold(me);
@@ -100,7 +106,7 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
 
     wait = lw_wait_block(cold);
     if (lw_likely((wait & LW_PHASE_MASK) == LW_PHASE_WAITING)) {
-        if (lw_wait_is_cancelled(me, wait))
+        if (lw_wait_sees_cancel(me) && is_cancelled(me, wait))
             return LW_CANCELLED;
         if (cold->deadline != LW_FOREVER) {
             if (cold->deadline <= worker->attended_at &&

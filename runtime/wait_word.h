@@ -213,23 +213,24 @@ LW_INLINE void lw_wait_undeliver(struct lw_record *me)
     lw_store_rlx(&cold->cancels, 0);
 }
 
-/* The caller has published its wait, and was told `wait` by lw_wait_block(): true: a cancel was
- * due, is delivered, and has ended the wait; the caller is in no run queue.  `cancels` is of who
- * has ended the wait: a canceller may be writing it while the caller still runs. */
-LW_INLINE bool lw_wait_is_cancelled(struct lw_record *me, uint64_t wait)
+/* The caller has published its wait: a request is there that was not delivered. */
+LW_INLINE bool lw_wait_sees_cancel(const struct lw_record *me)
 {
-    struct lw_cold *cold = lw_record_cold(me);
-    uint32_t generation;
-    unsigned count;
-
     lw_asym_light(); /* [W3] */
     /* A cancel that came before the wait: without the look it ends nothing, and the task waits for
      * what may never come. */
-    if (lw_likely(!lw_recheck((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0)) ||
-        cold->shields != 0)
-        return false;
-    generation = LW_CTL_GENERATION(lw_load_rlx(&me->ctl));
-    count = lw_ctl_take(me, generation);
+    return lw_unlikely(lw_recheck((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) != 0));
+}
+
+/* Then: true: a cancel was due, is delivered, and has ended the wait of the word `wait`, as
+ * lw_wait_block() has told it; the caller is in no run queue.  `cancels` is of who has ended the
+ * wait: a canceller may be writing it while the caller still runs. */
+LW_INLINE bool lw_wait_is_cancelled(struct lw_record *me, uint64_t wait)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint32_t generation = LW_CTL_GENERATION(lw_load_rlx(&me->ctl));
+    unsigned count = cold->shields == 0 ? lw_ctl_take(me, generation) : 0;
+
     if (count == 0)
         return false;
     if (lw_wait_end_word(cold, wait, LW_CANCELLED)) {

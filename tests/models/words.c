@@ -114,7 +114,8 @@ static void wait(void)
     struct lw_record *me = &world.hot[TARGET];
     uint64_t word = lw_wait_block(lw_record_cold(me));
 
-    if ((word & LW_PHASE_MASK) == LW_PHASE_WAITING && lw_wait_is_cancelled(me, word))
+    if ((word & LW_PHASE_MASK) == LW_PHASE_WAITING && lw_wait_sees_cancel(me) &&
+        lw_wait_is_cancelled(me, word))
         queued++; /* it just goes on */
 }
 

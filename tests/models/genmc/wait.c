@@ -84,8 +84,7 @@ static void *canceller(void *arg)
 #ifdef EARLY_COUNT
 static bool is_cancelled(struct lw_record *me, uint64_t wait)
 {
-    lw_asym_light();
-    if ((lw_load_rlx(&me->ctl) & LW_CTL_FRESH_MASK) == 0 || !lw_wait_deliver(me))
+    if (!lw_wait_deliver(me))
         return false;
     if (lw_wait_end_word(lw_record_cold(me), wait, LW_CANCELLED))
         return true;
@@ -111,7 +110,8 @@ static enum lw_outcome finish(struct lw_record *me)
 #else
     uint64_t wait = lw_wait_block(lw_record_cold(me));
 
-    if ((wait & LW_PHASE_MASK) == LW_PHASE_WAITING && is_cancelled(me, wait))
+    if ((wait & LW_PHASE_MASK) == LW_PHASE_WAITING && lw_wait_sees_cancel(me) &&
+        is_cancelled(me, wait))
         return LW_CANCELLED;
     await(__atomic_load_n(&runnable, __ATOMIC_ACQUIRE) != 0);
     return (enum lw_outcome)(lw_load_rlx(&cold_[0].wait) >> LW_OUTCOME_SHIFT & 7);
