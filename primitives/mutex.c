@@ -202,7 +202,7 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
             return lw_wait_error(me, outcome);
         }
         self.back = true;
-        self.starving = lw_sys.now() - self.since >= FAIR_AFTER;
+        self.starving = lw_needed(lw_sys.now() - self.since >= FAIR_AFTER);
     }
 }
 

@@ -72,7 +72,8 @@ static void leave_queue(lw_lock *lock, struct lw_record *me)
 
     (void)take_guard(lock);
     lw_queue_remove(&lock->_queue, &lw_record_cold(me)->node);
-    serve(lock, &served);
+    if (lw_needed(lock->_queue != NULL))
+        serve(lock, &served);
     drop_guard(lock);
     lw_wake_collected(&served, LW_GRANTED);
 }

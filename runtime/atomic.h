@@ -54,6 +54,10 @@
 /* A second look at something that another may have changed since the first, or a look back after
  * having said something.  The comment beside it says what is lost without it. */
 #define lw_recheck(truth) (truth)
+
+/* A decision that looks as if one could do without it.  tests/sim/planted.c does, and shows that
+ * the simulator notices. */
+#define lw_needed(truth) (truth)
 #endif
 
 #define lw_load_rlx(p) (LW_POINT(), LW_LOAD(p, __ATOMIC_RELAXED))

@@ -54,7 +54,8 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
     *peer = lw_load_acq(&(*record)->peer); /* [J1] */
     lw_fence_acq(); /* place and peer, then once more whose they are */
     if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0 ||
-        LW_CTL_GENERATION(lw_load_rlx(&(*record)->ctl)) != lw_id_generation(task.id))
+        /* Without the second look they may be those of the slot's next life. */
+        lw_recheck(LW_CTL_GENERATION(lw_load_rlx(&(*record)->ctl)) != lw_id_generation(task.id)))
         return -ESRCH;
     if ((place & (LW_PLACE_GUEST | LW_PLACE_CHILD)) != 0 ||
         lw_peer_is(*peer, LW_PEER_DETACHED))

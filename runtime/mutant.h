@@ -126,6 +126,7 @@ void lw_mutant_gap(void);
     (LW_PLACE("fence", "", order) == LW_GONE ? (void)0 : LW_ATOMIC_FENCE(order))
 
 #define lw_recheck(truth) (LW_PLACE("recheck", #truth, 0) != LW_GONE && (truth))
+#define lw_needed(truth) (LW_PLACE("needed", #truth, 0) != LW_GONE && (truth))
 
 /* Torn: it does not see that somebody has the guard. */
 #define LW_GUARD_TAKE(word, bit)                                                                   \

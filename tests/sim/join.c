@@ -130,6 +130,44 @@ Test(join, a_handle_is_dead_for_ever)
     sim_all(join_and_go_on, NULL);
 }
 
+/* ---- a task that has ended is not found running in its slot's next life */
+
+static int look_at_the_old_one(void *arg)
+{
+    int err;
+
+    (void)arg;
+    while (!it.ended) {
+        err = lw_detach(it.tasks[0]);
+        LW_SIM_CHECK(err == 0 || err == -EBUSY || err == -ESRCH);
+        lw_yield();
+    }
+    return 0;
+}
+
+static int live_again(void *arg)
+{
+    int err;
+
+    (void)arg;
+    set_up();
+    it.tasks[0] = start(say, NULL);
+    UNTIL(lw_cancel(it.tasks[0]) == -ESRCH);
+    it.tasks[1] = start(look_at_the_old_one, NULL);
+    err = lw_join(it.tasks[0], NULL, LW_FOREVER);
+    LW_SIM_CHECK(err == 0 || err == -EBUSY || err == -ESRCH);
+    for (int i = 0; i < 3; i++)
+        LW_SIM_CHECK(lw_spawn(NULL, say, NULL, NULL) == 0);
+    UNTIL(it.ran == 4);
+    it.ended = 1;
+    return end_of(it.tasks[1]);
+}
+
+Test(join, a_task_that_has_ended_is_not_found_in_a_later_life)
+{
+    sim_all(live_again, NULL);
+}
+
 /* ---- cycles */
 
 static int join_the_next(void *arg)
