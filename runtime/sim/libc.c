@@ -68,7 +68,7 @@ LW_API int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     typedef int create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     LIBC(create, pthread_create);
 
-    return is_virtual() ? lw_sys.thread_create(thread, attributes, main, arg)
+    return is_virtual() ? sim_thread_create(thread, attributes, main, arg)
                         : libc_pthread_create(thread, attributes, main, arg);
 }
 
@@ -77,7 +77,7 @@ LW_API int pthread_join(pthread_t thread, void **result)
     typedef int join(pthread_t, void **);
     LIBC(join, pthread_join);
 
-    return is_virtual() ? lw_sys.thread_join(thread, result) : libc_pthread_join(thread, result);
+    return is_virtual() ? sim_thread_join(thread, result) : libc_pthread_join(thread, result);
 }
 
 LW_API int pthread_detach(pthread_t thread)
@@ -102,7 +102,7 @@ LW_API pthread_t pthread_self(void)
     typedef pthread_t self(void);
     LIBC(self, pthread_self);
 
-    return is_virtual() ? lw_sys.thread_self() : libc_pthread_self();
+    return is_virtual() ? sim_thread_self() : libc_pthread_self();
 }
 
 LW_API int pthread_setname_np(pthread_t thread, const char *name)

@@ -140,7 +140,7 @@ static void ask_again(uint64_t now)
     uint64_t steps = distance(now);
 
     if (sim_world->current != NULL) {
-        uint64_t turn_ends = sim_world->current->since + TURN_STEPS;
+        uint64_t turn_ends = now - own_steps() + sim_world->current->turn + TURN_STEPS;
 
         if (turn_ends <= now)
             steps = 1;
@@ -332,6 +332,8 @@ unsigned sim_decide(enum sim_kind kind, unsigned ways, struct sim_thread *const 
 void sim_plan_leaves(struct sim_thread *thread)
 {
     thread->steps += sim_plan_steps() - thread->since;
+    if (thread->state != SIM_READY)
+        thread->turn = thread->steps;
 }
 
 void sim_plan_comes(struct sim_thread *thread)
@@ -380,16 +382,18 @@ void sim_plan_spins(struct sim_thread *thread)
 }
 
 /* Some loops of the library neither wait nor spin: they look elsewhere while another is at it.  On
- * a machine that other one gets the CPU sooner or later, so it does here. */
+ * a machine that other one gets the CPU sooner or later, so it does here.  A turn does not begin
+ * anew when others come in between: who is woken again and again would keep all others out. */
 bool sim_plan_turn_is_over(void)
 {
     struct sim_thread *me = sim_world->current;
     uint64_t now = sim_plan_steps();
 
-    if (now - me->since < TURN_STEPS)
+    if (own_steps() - me->turn < TURN_STEPS)
         return false;
     me->steps += now - me->since;
     me->since = now;
+    me->turn = me->steps;
     ask_again(now);
     return true;
 }

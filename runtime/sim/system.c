@@ -80,8 +80,8 @@ static int system_membarrier(int command)
 
 /* ---- threads */
 
-static int system_thread_create(pthread_t *id, const pthread_attr_t *attributes,
-                                void *(*main)(void *arg), void *arg)
+int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
+                      void *arg)
 {
     struct sim_thread *thread;
     int detached = PTHREAD_CREATE_JOINABLE;
@@ -98,7 +98,7 @@ static int system_thread_create(pthread_t *id, const pthread_attr_t *attributes,
     return 0;
 }
 
-static int system_thread_join(pthread_t id, void **result)
+int sim_thread_join(pthread_t id, void **result)
 {
     struct sim_thread *thread = sim_thread_of(id);
 
@@ -117,7 +117,7 @@ static int system_thread_join(pthread_t id, void **result)
     return 0;
 }
 
-static pthread_t system_thread_self(void)
+pthread_t sim_thread_self(void)
 {
     return SIM_PTHREAD_FIRST + sim_world->current->index;
 }
@@ -273,9 +273,9 @@ void sim_system_fill(struct lw_sys *table)
         .now_coarse = system_now_coarse,
         .futex_wait = system_futex_wait,
         .futex_wake = system_futex_wake,
-        .thread_create = system_thread_create,
-        .thread_join = system_thread_join,
-        .thread_self = system_thread_self,
+        .thread_create = sim_thread_create,
+        .thread_join = sim_thread_join,
+        .thread_self = sim_thread_self,
         .thread_number = system_thread_number,
         .thread_name = system_thread_name,
         .thread_at_end = system_thread_at_end,

@@ -25,7 +25,8 @@
 
 enum { ROUNDS_ALONE = 16 }; /* of spinning, until time goes on */
 #define LOOK_NS 2500        /* that a look at the clock takes */
-#define TURN_NS 100000 /* that a turn of thousands of steps takes */
+#define STEP_NS 25          /* that a step takes: time goes on for who never looks at it, too */
+#define LOADED_NS 1000000000 /* ago when a test begins: a moment shortly before is no mistake */
 #define BEGINNING_NS (1000 * INT64_C(1000000000))
 
 bool lw_sim_on;
@@ -103,8 +104,10 @@ static LW_NOINLINE void go_to(struct sim_thread *to)
 
     if (to == from)
         return;
-    if (from != &home)
+    if (from != &home) {
+        sim_world->now += (int64_t)(sim_plan_steps() - from->since) * STEP_NS;
         sim_plan_leaves(from);
+    }
     from->self = lw_thread_tls;
     from->error = errno;
     sim_world->current = to == &home ? NULL : to;
@@ -182,26 +185,40 @@ static void time_goes_on(int64_t moment)
     }
 }
 
+/* Time has gone on by itself.  Returns the next moment to come. */
+static int64_t what_is_due(void)
+{
+    int64_t next = next_moment();
+
+    if (next <= sim_world->now) {
+        time_goes_on(next);
+        next = next_moment();
+    }
+    return next;
+}
+
 /* ---- points */
 
 void lw_sim_asked(void)
 {
     struct sim_thread *ready[SIM_THREADS_MAX + 1];
     unsigned count, ways, way;
+    uint64_t steps;
     int64_t next;
 
     if (lw_unlikely(!is_here))
         lw_panic("a thread that is not simulated calls the library in a simulation", __FILE__,
                  __LINE__);
-    count = ready_others(ready, true);
+    steps = sim_plan_steps() - sim_world->current->since;
     if (sim_plan_turn_is_over()) {
-        if (count > 0)
+        sim_world->now += (int64_t)steps * STEP_NS;
+        (void)what_is_due();
+        if (ready_others(ready, true) > 0)
             sim_yield();
-        else /* it may spin until a deadline, and never look at the clock */
-            time_goes_on(sim_world->now + TURN_NS);
         return;
     }
-    next = next_moment();
+    next = what_is_due();
+    count = ready_others(ready, true);
     ways = 1 + count;
     if (next != INT64_MAX)
         ready[ways++ - 1] = NULL;
@@ -241,15 +258,14 @@ void sim_reschedule(void)
     sim_weak_flush();
 
     for (;;) {
+        int64_t next = what_is_due();
         bool mine = me->state == SIM_READY && !me->spins;
-        int64_t next;
 
         count = ready_others(ready, false);
         if (mine)
             ready[count++] = me;
         if (count > 0)
             break;
-        next = next_moment();
         count = ready_others(ready, true);
         if (me->state == SIM_READY || count > 0) {
             /* Only those who spin: what they wait for may come with time. */
@@ -386,7 +402,8 @@ static void world_reset(void)
     sim_world->now = BEGINNING_NS;
     sim_world->idle = 0;
     sim_world->event_count = 0;
-    lw_clock_begin(BEGINNING_NS); /* else the real clock decides which deadlines are durations */
+    /* Else the real clock decides which deadlines are durations. */
+    lw_clock_begin(BEGINNING_NS - LOADED_NS);
 }
 
 void sim_world_run(void (*body)(void *arg), void *arg)

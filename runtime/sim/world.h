@@ -39,6 +39,7 @@ struct sim_thread {
     bool detached, joined;
     uint64_t priority;     /* PCT */
     uint64_t steps, since; /* its own, before it went on last; the world's, then */
+    uint64_t turn;         /* its own, when its turn began */
     void *(*main)(void *arg);
     void *arg, *result;
     void (*end)(void *arg); /* the library's hook, at its end */
@@ -156,7 +157,11 @@ unsigned long sim_blocks(void); /* of sim_alloc() and calloc, not freed yet */
 char *sim_stack(unsigned index);
 void sim_memory_fill(struct lw_sys *table);
 
-/* ---- the table (system.c) */
+/* ---- the table (system.c); and of it, whatever a test has put there, what libc.c does */
+int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
+                      void *arg);
+int sim_thread_join(pthread_t id, void **result);
+pthread_t sim_thread_self(void);
 void sim_system_fill(struct lw_sys *table);
 extern struct lw_sys sim_real; /* the table as it was at load time */
 
