@@ -9,16 +9,16 @@
  * The library in a shared object is a module of its own, whose writable segments are found by
  * dl_iterate_phdr(3), and the image of load time is what its constructors left.  Linked into a
  * program (our own test suites) its data lie among the program's: then the image is that of the
- * first lw_sim_run(), and the program's static data come back as well.
+ * lw_sim_run(), and the program's static data come back as well.  They also do if the settings ask
+ * for it: then the program's segments are parts beside those of the library.
  *
  * Heap.  One range, handed out from its start on, never used twice in a schedule: what is freed is
  * overwritten, so that a use after free reads nonsense, the same nonsense each time.  Under ASan it
  * is the real heap, and ASan sees it.
  *
  * Mappings.  One range, too, all of it there from the beginning.  A schedule may expect zeros only
- * of what it first mapped without access (records); stacks are not zeroed again.  Guards are
- * installed for good, since each schedule's stacks come to lie where those of the one before lay.
- */
+ * of what it first mapped without access (records); stacks are not zeroed again.  Guards go with
+ * their schedule: what the next one maps there may be something else. */
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
@@ -27,6 +27,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/os/os.h"
+#include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
 
 #define HEAP_BYTES ((size_t)4 << 30)
@@ -57,10 +58,11 @@ _Static_assert(sizeof(struct block) <= BLOCK_ALIGN, "a block begins on a line");
 
 static struct memory {
     struct part parts[PARTS_MAX];
-    unsigned count;
+    unsigned count; /* of those that are put back */
+    unsigned own, all; /* the library's, which come first; with the program's */
     bool alone; /* the library is a module of its own */
     char *heap, *heap_end, *map, *map_end, *stacks;
-    char *guarded; /* guards below it are installed */
+    bool guarded; /* there are guards among the mappings */
     /* what has to be zeros again */
     struct {
         char *at;
@@ -70,6 +72,11 @@ static struct memory {
     struct block *blocks;
     unsigned long blocks_live;
 } * memory;
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 
 /* ---- static data */
 
@@ -159,9 +166,10 @@ static int find_module(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
-static bool make_images(bool load)
+/* Of the parts from `first` on; load: what they are now is what they begin with. */
+static bool make_images(unsigned first, bool load)
 {
-    for (unsigned i = 0; i < memory->count; i++) {
+    for (unsigned i = first; i < memory->count; i++) {
         struct part *part = &memory->parts[i];
 
         if (part->live == NULL)
@@ -185,7 +193,28 @@ bool sim_memory_init(void)
         return false;
     (void)dl_iterate_phdr(find_module, &search);
     memory->alone = !search.is_program;
-    return !memory->alone || make_images(true);
+    memory->own = memory->all = memory->count;
+    return !memory->alone || make_images(0, true);
+}
+
+static int find_program(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size;
+    (void)arg;
+    add_module(info);
+    return 1; /* it is the first */
+}
+
+static bool enter_parts(void)
+{
+    memory->count = memory->all;
+    if (memory->alone && sim_settings->program_data && memory->all == memory->own) {
+        (void)dl_iterate_phdr(find_program, NULL);
+        memory->all = memory->count;
+    }
+    if (!sim_settings->program_data)
+        memory->count = memory->own;
+    return make_images(memory->alone ? memory->own : 0, true) && make_images(0, false);
 }
 
 bool sim_memory_enter(void)
@@ -199,15 +228,12 @@ bool sim_memory_enter(void)
             return false;
         (void)madvise(memory->map, MAP_BYTES, MADV_NOHUGEPAGE);
         (void)madvise(memory->heap, HEAP_BYTES, MADV_NOHUGEPAGE);
-        memory->guarded = memory->map;
         for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
             (void)mprotect(memory->stacks + (size_t)i * (SIM_STACK_BYTES + PAGE), PAGE, PROT_NONE);
     }
     memory->heap_end = memory->heap;
     memory->map_end = memory->map;
-    if (!memory->alone && !make_images(true))
-        return false;
-    if (!make_images(false))
+    if (!enter_parts())
         return false;
     for (unsigned i = 0; i < memory->count; i++)
         copy(memory->parts[i].live, memory->parts[i].at, memory->parts[i].size);
@@ -236,6 +262,9 @@ void sim_memory_begin(void)
     for (unsigned i = 0; i < memory->dirty_count; i++)
         memset(memory->dirty[i].at, 0, memory->dirty[i].size);
     memory->dirty_count = 0;
+    if (memory->guarded)
+        (void)madvise(memory->map, (size_t)(memory->map_end - memory->map), MADV_GUARD_REMOVE);
+    memory->guarded = false;
     memory->map_end = memory->map;
     for (unsigned i = 0; i < memory->count; i++)
         copy(memory->parts[i].at, memory->parts[i].load, memory->parts[i].size);
@@ -359,10 +388,6 @@ static int map_mprotect(void *at, size_t size, int protection)
     return 0;
 }
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
 static int map_madvise(void *at, size_t size, int advice)
 {
     sim_point();
@@ -372,9 +397,9 @@ static int map_madvise(void *at, size_t size, int advice)
     }
     if (advice == MADV_DONTNEED)
         (void)madvise(at, size, advice);
-    if (advice == MADV_GUARD_INSTALL && (char *)at >= memory->guarded) {
+    if (advice == MADV_GUARD_INSTALL) {
         (void)madvise(at, size, advice); /* an old kernel has none: a schedule does without */
-        memory->guarded = (char *)at + size;
+        memory->guarded = true;
     }
     return 0;
 }

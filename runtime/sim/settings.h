@@ -22,6 +22,10 @@ struct sim_settings {
     unsigned fault_one_in;
     bool fault_happened; /* out: that call was made */
     bool no_shortening;
+    /* The program's own static data, too, are put back before each schedule to what they were when
+     * lw_sim_run() was called, and are so again after it: results get out by other ways.  Read when
+     * lw_sim_run() is called; not under a sanitizer, whose own data may be among them. */
+    bool program_data;
 };
 
 /* Zero at load time; kept until changed. */
