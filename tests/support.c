@@ -32,6 +32,8 @@
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#ifndef LW_SIM_SUITE /* else: tests/sim/suite_support.c */
+
 bool is_slow(void)
 {
 #ifdef SANITIZED
@@ -63,6 +65,8 @@ void watchdog(void)
     (void)alarm(is_slow() ? 300 : 60);
 }
 
+#endif
+
 void run_with(unsigned workers, lw_fn *fn, void *arg)
 {
     lw_options options = {.name = "test", .workers = workers};
@@ -71,6 +75,8 @@ void run_with(unsigned workers, lw_fn *fn, void *arg)
     cr_assert_eq(status, 0, "%u workers: status %d (%s)", workers, status,
                  strerror(status < 0 ? -status : 0));
 }
+
+#ifndef LW_SIM_SUITE
 
 void run_all(lw_fn *fn, void *arg)
 {
@@ -85,6 +91,8 @@ void assert_no_leaks(void)
     cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "LeakSanitizer found leaks");
 #endif
 }
+
+#endif
 
 uint64_t random_draw(uint64_t *state)
 {
@@ -240,6 +248,8 @@ bool sys_failed(void)
     return __atomic_load_n(&failed, __ATOMIC_RELAXED);
 }
 
+#ifndef LW_SIM_SUITE
+
 static long count_entries(const char *path)
 {
     DIR *directory = opendir(path);
@@ -268,3 +278,5 @@ size_t resident_bytes(void)
     (void)fclose(file);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
+
+#endif

@@ -117,8 +117,9 @@ static int storm_of_wakes(void *arg)
     cr_assert_leq(wakes.cancelled, wakes.sent);
     cr_assert_eq(wakes.granted + wakes.timedout + wakes.cancelled,
                  (uint64_t)((WAITERS + GUESTS) * wakes.laps));
-    cr_assert(wakes.granted > 0 && wakes.timedout > 0 && wakes.cancelled > 0, "%lu %lu %lu",
-              wakes.granted, wakes.timedout, wakes.cancelled);
+    if (!lw_sim_active()) /* a schedule is too short for all of it to happen */
+        cr_assert(wakes.granted > 0 && wakes.timedout > 0 && wakes.cancelled > 0, "%lu %lu %lu",
+                  wakes.granted, wakes.timedout, wakes.cancelled);
     for (int i = 0; i < WORDS; i++)
         cr_assert_eq(lw_futex_wake(&wakes.words[i], LW_ALL), 0, "somebody was left in the queue");
     return 0;

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests that are not run in simulated schedules, and why.  What is here is about the real system,
+ * or costs more steps than it finds orders of events. */
+#ifndef LW_TESTS_SIM_LEFT_OUT_H
+#define LW_TESTS_SIM_LEFT_OUT_H
+
+#include <stddef.h>
+
+static const struct left_out {
+    const char *tests; /* pattern of <suite>/<test> */
+    const char *reason;
+} left_out[] = {
+    {"fork/*", "forks; a schedule is one process"},
+    {"signal/*", "real signals"},
+    {"overflow/*", "real signals of stacks that overflow"},
+    {"stack_guards/*", "asks the real kernel whether guards hold"},
+    {"blocking/gives_the_status_of_a_function_that_ran_on_another_thread",
+     "asks the real kernel for the number of the thread"},
+    {"blocking/leaves_no_threads_behind", "the same"},
+    {"blocking/of_a_task_that_was_given_up_still_ends", "the same"},
+    {"busy/a_spare_comes_though_all_descriptors_are_used_up",
+     "uses up all descriptors of the real kernel"},
+    {"close/a_closed_one_is_not_watched_though_a_duplicate_lives", "dup2(2)"},
+    {"close/what_goes_on_in_a_child_after_a_close_wakes_nobody_here", "forks"},
+    {"descriptor/a_broken_pipe_is_an_error_and_never_a_signal",
+     "asks for pending SIGPIPE"},
+    {"descriptor/terminals_are_waited_for", "a real terminal"},
+    {"edges/what_lies_behind_urgent_data_is_read", "urgent data are not simulated"},
+    {"edges/readiness_that_is_of_no_use_does_not_keep_anybody_awake",
+     "urgent data are not simulated"},
+    {"edges/a_number_that_changes_hands_behind_our_back_is_waited_for_all_the_same",
+     "dup2(2)"},
+    {"hold/thousands_may_be_held", "millions of steps"},
+    {"io/nothing_in_parts_sends_nothing", "SOCK_SEQPACKET is not simulated"},
+    {"io/writers_of_one_pipe_all_get_their_turn",
+     "waits until a pipe is full, which a few rounds do not fill"},
+    {"io_faults/where_epoll_pwait2_is_*", "the real epoll"},
+    {"io_faults/without_memory_for_its_record_a_descriptor_is_untouched", "dup2(2)"},
+    {"local/what_is_no_socket_is_never_removed", "real files"},
+    {"local/a_listener_takes_the_place_of_a_letterbox_once_nobody_has_it",
+     "stat(2) of a simulated path"},
+    {"local/a_datagram_waits_for_room_in_a_queue_that_others_filled",
+     "unlink(2) of a simulated path"},
+    {"local/a_descriptor_that_is_passed_along_is_close_on_exec",
+     "descriptors are not passed along in simulation"},
+    {"message/ends_with_the_bytes_that_ancillary_data_came_with",
+     "descriptors are not passed along in simulation"},
+    {"message/comes_whole_however_it_was_cut", "ioctl(2)"},
+    {"message/that_is_interrupted_loses_neither_bytes_nor_the_reason", "ioctl(2)"},
+    {"memory/spawn_survives_*", "a whole sweep of faults in one test: see faults.c"},
+    {"record/trim_keeps_a_chunk_of_which_one_is_in_use",
+     "counts records of a library that is not small"},
+    {"runtime/run_gives_the_status_and_is_not_for_tasks",
+     "asks for a simulation in a simulation"},
+    {"stack/a_million_promises_need_few_mappings", "a million stacks"},
+    {"stack/a_stack_lies_above_a_guard_and_is_found_by_any_address_in_it",
+     "touches a guard on purpose"},
+    {"io_faults/an_accept_goes_on_when_a_descriptor_is_free_again",
+     "the real limit of descriptors"},
+    {"memory/burst_of_spawns_costs_records_not_stacks", "resident memory is the real kernel's"},
+    {"memory/goes_back_after_a_peak", "resident memory is the real kernel's"},
+    {"memory/of_records_goes_back_by_itself", "resident memory is the real kernel's"},
+    {"record/trim_gives_memory_back", "resident memory is the real kernel's"},
+    {NULL, NULL},
+};
+
+/* Suites of descriptors: nothing is woken for nothing there, or what they say of readiness would
+ * not hold. */
+static const char *const exact[] = {
+    "busy", "close", "descriptor", "edges", "io", "io_faults", "local", "message", "net", "worker",
+};
+
+#endif
