@@ -16,9 +16,10 @@
  * overwritten, so that a use after free reads nonsense, the same nonsense each time.  Under ASan it
  * is the real heap, and ASan sees it.
  *
- * Mappings.  One range, too, all of it there from the beginning.  A schedule may expect zeros only
- * of what it first mapped without access (records); stacks are not zeroed again.  Guards go with
- * their schedule: what the next one maps there may be something else. */
+ * Mappings.  One range, too, all of it there from the beginning.  What lay there in an earlier
+ * schedule is overwritten with zeros when it is mapped; of a range without access, when it gets
+ * access.  Stacks are not, for nobody expects zeros of them.  Guards go with their schedule: what
+ * the next one maps there may be something else. */
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
@@ -38,7 +39,6 @@ enum {
     BLOCK_ALIGN = 64,
     FREED = 0xdb,
     PAGE = 4096,
-    DIRTY_MAX = 1024,
 };
 
 struct part {
@@ -63,12 +63,6 @@ static struct memory {
     bool alone; /* the library is a module of its own */
     char *heap, *heap_end, *map, *map_end, *stacks;
     bool guarded; /* there are guards among the mappings */
-    /* what has to be zeros again */
-    struct {
-        char *at;
-        size_t size;
-    } dirty[DIRTY_MAX];
-    unsigned dirty_count;
     struct block *blocks;
     unsigned long blocks_live;
 } * memory;
@@ -226,13 +220,13 @@ bool sim_memory_enter(void)
             reserve((size_t)SIM_THREADS_MAX * (SIM_STACK_BYTES + PAGE), PROT_READ | PROT_WRITE);
         if (memory->heap == NULL || memory->map == NULL || memory->stacks == NULL)
             return false;
+        memory->heap_end = memory->heap;
+        memory->map_end = memory->map;
         (void)madvise(memory->map, MAP_BYTES, MADV_NOHUGEPAGE);
         (void)madvise(memory->heap, HEAP_BYTES, MADV_NOHUGEPAGE);
         for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
             (void)mprotect(memory->stacks + (size_t)i * (SIM_STACK_BYTES + PAGE), PAGE, PROT_NONE);
     }
-    memory->heap_end = memory->heap;
-    memory->map_end = memory->map;
     if (!enter_parts())
         return false;
     for (unsigned i = 0; i < memory->count; i++)
@@ -259,9 +253,6 @@ static void drop_blocks(void)
 void sim_memory_begin(void)
 {
     drop_blocks();
-    for (unsigned i = 0; i < memory->dirty_count; i++)
-        memset(memory->dirty[i].at, 0, memory->dirty[i].size);
-    memory->dirty_count = 0;
     if (memory->guarded)
         (void)madvise(memory->map, (size_t)(memory->map_end - memory->map), MADV_GUARD_REMOVE);
     memory->guarded = false;
@@ -348,8 +339,6 @@ static void *map_mmap(void *at, size_t size, int protection, int flags, int fd, 
     char *from = memory->map_end;
 
     (void)at;
-    (void)protection;
-    (void)flags;
     (void)fd;
     (void)offset;
     sim_point();
@@ -358,6 +347,10 @@ static void *map_mmap(void *at, size_t size, int protection, int flags, int fd, 
         return MAP_FAILED;
     }
     memory->map_end += whole;
+    if ((flags & MAP_NORESERVE) == 0)
+        memset(from, 0, whole);
+    else if ((flags & MAP_STACK) == 0 && protection != PROT_NONE)
+        (void)madvise(from, whole, MADV_DONTNEED); /* large, of which little was used */
     return from;
 }
 
@@ -368,14 +361,6 @@ static int map_munmap(void *at, size_t size)
     return 0;
 }
 
-static void note_dirty(void *at, size_t size)
-{
-    if (memory->dirty_count == DIRTY_MAX)
-        sim_crash("the simulator cannot note so many records");
-    memory->dirty[memory->dirty_count].at = at;
-    memory->dirty[memory->dirty_count++].size = size;
-}
-
 static int map_mprotect(void *at, size_t size, int protection)
 {
     sim_point();
@@ -384,7 +369,7 @@ static int map_mprotect(void *at, size_t size, int protection)
         return -1;
     }
     if ((protection & PROT_WRITE) != 0)
-        note_dirty(at, size);
+        memset(at, 0, size);
     return 0;
 }
 
