@@ -70,4 +70,21 @@ static const char *const exact[] = {
     "busy", "close", "descriptor", "edges", "io", "io_faults", "local", "message", "net", "worker",
 };
 
+/* What takes tens of milliseconds: a fraction of the schedules. */
+enum { LARGE_ONE_IN = 20 };
+static const char *const large[] = {
+    "busy/a_spare_stops_when_the_stuck_one_is_back",
+    "busy/whoever_waits_behind_a_hog_is_served_by_one_who_has_work_of_its_own",
+    "channel/items_come_in_the_order_they_were_sent",
+    "edges/who_waits_where_the_poller_of_another_runtime_ends_is_taken_over",
+    "futex/wakes_only_those_of_that_word",
+    "group/r236_*",
+    "group/r237_*",
+    "join/a_long_chain_is_no_cycle",
+    "memory/steady_state_allocates_nothing",
+    "record/id_stays_stale_and_sequence_grows_over_trim_and_new_carving",
+    "runtime/start_after_stop_many_times_leaves_nothing",
+    "stack/a_stack_keeps_its_number",
+};
+
 #endif

@@ -9,7 +9,7 @@
  *
  * A test that has to die of a signal has to crash in every schedule.
  *
- * LW_SIM_SCHEDULES: schedules of each test; LW_SIM_SEED: the first seed.  A failure says its seed:
+ * LW_SIM_SCHEDULES: schedules of each test; LW_SIM_FIRST: the first seed.  A failure says its seed:
  * LW_SIM=<seed> LW_SIM_STRATEGY=<name> ./sim-suite-<noun> --filter <suite>/<test> brings it back.
  * LW_SIM_SECONDS: how long a test may take at most. */
 #include <criterion/criterion.h>
@@ -164,13 +164,26 @@ static bool is_exact(const struct cr_test_ *test)
     return false;
 }
 
+static bool is_large(const struct cr_test_ *test)
+{
+    char name[256];
+
+    (void)snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
+    for (unsigned i = 0; i < sizeof large / sizeof *large; i++)
+        if (fnmatch(large[i], name, 0) == 0)
+            return true;
+    return false;
+}
+
 static _Noreturn void run_child(const struct cr_test_ *test, const struct cr_options_ *of_test)
 {
     uint64_t schedules = number_of("LW_SIM_SCHEDULES", SCHEDULES_DEFAULT);
     struct job *job = malloc(sizeof *job);
-    lw_sim_options options = {.seed = number_of("LW_SIM_SEED", 1), .steps_max = STEPS_MAX};
+    lw_sim_options options = {.seed = number_of("LW_SIM_FIRST", 1), .steps_max = STEPS_MAX};
     bool passed = job != NULL;
 
+    if (is_large(test))
+        schedules = (schedules + LARGE_ONE_IN - 1) / LARGE_ONE_IN;
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     (void)alarm((unsigned)number_of("LW_SIM_SECONDS", SECONDS_DEFAULT));
     sim_settings->plain = true;
@@ -281,7 +294,8 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--list") == 0)
             list = true;
     }
-    account = mmap(NULL, sizeof *account, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    account =
+        mmap(NULL, sizeof *account, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (account == MAP_FAILED)
         return 1;
     for (struct cr_test_ *test = first; test != NULL; test = test->next)
