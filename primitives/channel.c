@@ -303,7 +303,8 @@ uint32_t lw_channel_broadcast(lw_channel *channel, const void *item)
     word = take_guard(channel);
     claim_all(&channel->wait._queue, &receivers);
     drop_guard(channel, word & ~(uint64_t)RECEIVERS);
-    for (struct lw_record *record = receivers.first; record != NULL; record = record->next)
+    for (struct lw_record *record = receivers.first; record != NULL;
+         record = lw_load_rlx(&record->next))
         copy_item(item_of(record), item, bytes);
     count = receivers.count;
     lw_wake_collected(&receivers, LW_GRANTED);

@@ -64,10 +64,10 @@ LW_INLINE struct lw_record *lw_enter_quickly(lw_nsec deadline)
 {
     struct lw_thread *thread = lw_thread_self();
 
-    if (lw_unlikely(thread == NULL || thread->budget <= 1))
+    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->budget) <= 1))
         return NULL;
-    thread->budget -= deadline != LW_NOW;
-    return thread->current;
+    (void)lw_thread_spend(thread, deadline != LW_NOW);
+    return lw_load_rlx(&thread->current);
 }
 
 /* Take a guard that nobody has; *word: with the bit set. */

@@ -212,8 +212,8 @@ static void note_owner(struct lw_record *me)
 {
     struct lw_thread *thread = lw_thread_self();
 
-    thread->owner = owner_word(me);
-    thread->cold = lw_record_cold(me);
+    lw_store_rlx(&thread->owner, owner_word(me));
+    lw_store_rlx(&thread->cold, lw_record_cold(me));
 }
 
 /* The first acquire since the task was switched to, or a budget that is spent. */
@@ -234,12 +234,14 @@ LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
     struct lw_thread *thread = lw_thread_self();
     uint64_t free = 0;
 
-    if (lw_unlikely(thread == NULL || thread->owner == 0 || thread->budget <= 1))
+    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
+                    lw_load_rlx(&thread->budget) <= 1))
         return acquire_entering(lock, deadline, site);
-    thread->budget -= deadline != LW_NOW;
-    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free, thread->owner))) /* [L1] [L3] */
-        return acquire_slow(lock, thread->current, deadline, site);
-    return lw_hold_push(thread->cold, lock, site);
+    (void)lw_thread_spend(thread, deadline != LW_NOW);
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free,
+                                    lw_load_rlx(&thread->owner)))) /* [L1] [L3] */
+        return acquire_slow(lock, lw_load_rlx(&thread->current), deadline, site);
+    return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
 }
 
 /* Give a mutex away whose GUARD and whose owner's leave the caller has. */
@@ -305,13 +307,12 @@ LW_INLINE int release(lw_lock *lock)
     struct lw_thread *thread = lw_thread_self();
     uint64_t mine;
 
-    if (lw_unlikely(thread == NULL || thread->owner == 0))
+    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0))
         return release_entering(lock);
-    mine = thread->owner;
     if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
-        return release_slow(lock, thread->cold);
-    if (lw_unlikely(!lw_hold_pop(thread->cold, lock)))
-        return forget_hold(thread->cold, lock);
+        return release_slow(lock, lw_load_rlx(&thread->cold));
+    if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
+        return forget_hold(lw_load_rlx(&thread->cold), lock);
     return 0;
 }
 

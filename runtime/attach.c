@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <latchwork/task.h>
 
+#include "runtime/fiber.h"
 #include "runtime/fork.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
@@ -19,7 +20,9 @@ static void detach(void *arg)
         lw_holds_abandon(thread->current);
     }
     lw_store_rlx(&cold->shields, 0);
+    lw_fiber_end(thread->current);
     lw_guest_record_give(thread->current);
+    lw_fiber_guest_fini(thread);
     lw_thread_tls = NULL;
     lw_sys.free(thread);
 }
@@ -43,6 +46,7 @@ static int attach(void)
     lw_store_rlx(&record->peer, LW_PEER_DETACHED);
     lw_store_rlx(&record->place, LW_PLACE_GUEST);
     lw_store_rel(&record->ctl, lw_load_rlx(&record->ctl) | LW_LIVE);
+    lw_fiber_begin(record, NULL);
     cold = lw_record_cold(record);
     lw_store_rlx(&cold->id, lw_record_id(record));
     lw_store_rlx(&cold->shields, 0);
@@ -53,6 +57,7 @@ static int attach(void)
         lw_sys.free(thread);
         return -ENOMEM;
     }
+    lw_fiber_guest_init(thread);
     lw_thread_tls = thread;
     return 0;
 }

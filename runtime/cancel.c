@@ -99,7 +99,7 @@ static struct lw_record *task_here(void)
 
     if (me == NULL || lw_record_is_guest(me))
         return NULL;
-    if ((me->place & (LW_PLACE_CHILD | LW_PLACE_ENROLLED)) == LW_PLACE_CHILD)
+    if ((lw_load_rlx(&me->place) & (LW_PLACE_CHILD | LW_PLACE_ENROLLED)) == LW_PLACE_CHILD)
         lw_group_enroll(me);
     return me;
 }

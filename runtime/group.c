@@ -61,14 +61,15 @@ void lw_group_enroll(struct lw_record *child)
     struct lw_cold *cold = lw_record_cold(child);
     struct lw_group *group = lw_load_rlx(&child->group);
     struct lw_cold **members = (struct lw_cold **)(void *)&group->_children;
-    bool cancelled = epoch(lw_guard_take(word_of(group), GUARD)) != (uint16_t)(child->site >> 48);
+    uint16_t born = (uint16_t)(lw_load_rlx(&child->site) >> 48);
+    bool cancelled = epoch(lw_guard_take(word_of(group), GUARD)) != born;
 
     cold->group_next = *members;
     cold->group_prev = members;
     if (*members != NULL)
         (*members)->group_prev = &cold->group_next;
     *members = cold;
-    lw_store_rlx(&child->place, child->place | LW_PLACE_ENROLLED);
+    lw_store_rlx(&child->place, lw_load_rlx(&child->place) | LW_PLACE_ENROLLED);
     lw_guard_drop(word_of(group), GUARD);
     if (cancelled)
         (void)lw_cancel_request(child, LW_CTL_GENERATION(lw_load_rlx(&child->ctl)));
@@ -128,7 +129,7 @@ void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int s
     struct lw_cold *cold = lw_record_cold(child);
     int none = 0;
 
-    if ((child->place & LW_PLACE_ENROLLED) != 0) {
+    if ((lw_load_rlx(&child->place) & LW_PLACE_ENROLLED) != 0) {
         (void)lw_guard_take(word_of(group), GUARD);
         *cold->group_prev = cold->group_next;
         if (cold->group_next != NULL)
@@ -183,7 +184,8 @@ static bool is_child_here(const struct lw_group *group)
 {
     const struct lw_record *me = lw_current();
 
-    return me != NULL && (me->place & LW_PLACE_CHILD) != 0 && lw_load_rlx(&me->group) == group;
+    return me != NULL && (lw_load_rlx(&me->place) & LW_PLACE_CHILD) != 0 &&
+           lw_load_rlx(&me->group) == group;
 }
 
 int lw_group_spawn(lw_group *group, lw_fn *fn, void *arg, const lw_task_options *options)

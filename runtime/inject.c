@@ -7,9 +7,9 @@ static struct lw_record *reversed(struct lw_record *chain)
     struct lw_record *out = NULL;
 
     while (chain != NULL) {
-        struct lw_record *next = chain->next;
+        struct lw_record *next = lw_load_rlx(&chain->next);
 
-        chain->next = out;
+        lw_store_rlx(&chain->next, out);
         out = chain;
         chain = next;
     }
@@ -31,7 +31,7 @@ unsigned lw_inject_take(struct lw_inject *inject, struct lw_record **taken, unsi
         if (out == NULL)
             break;
         taken[count++] = out;
-        out = out->next;
+        out = lw_load_rlx(&out->next);
     }
     lw_store_rlx(&inject->out, out);
     lw_store_rel(&inject->taking, 0); /* [I2] */

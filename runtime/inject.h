@@ -33,7 +33,7 @@ LW_INLINE void lw_inject_push(struct lw_inject *inject, struct lw_record *younge
     struct lw_record *in = lw_load_rlx(&inject->in);
 
     do
-        oldest->next = in;
+        lw_store_rlx(&oldest->next, in);
     while (!lw_cas_sc(&inject->in, &in, youngest)); /* [I1] */
 }
 

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 
+#include "runtime/fiber.h"
 #include "runtime/fork.h"
 #include "runtime/peer.h"
 #include "runtime/wait.h"
@@ -30,10 +31,14 @@ LW_INLINE int reap(struct lw_record *record, uint64_t ctl, int *status)
     if (!lw_ctl_end(record, ctl))
         return -ESRCH;
     worker = lw_worker_here();
-    if (lw_likely(worker != NULL))
+    if (lw_likely(worker != NULL)) {
+        void *task = lw_apart_begin(lw_thread_self());
+
         lw_record_put(&worker->records, record);
-    else
+        lw_apart_end(task);
+    } else {
         lw_guest_record_put(record);
+    }
     if (status != NULL)
         *status = value;
     return 0;
@@ -171,12 +176,12 @@ int lw_join(lw_task task, int *status, lw_nsec deadline)
     uint64_t ctl;
 
     /* Ended already, and the budget is not: nothing to wait for. */
-    if (lw_likely(thread != NULL && record != NULL && thread->budget > 1)) {
+    if (lw_likely(thread != NULL && record != NULL && lw_load_rlx(&thread->budget) > 1)) {
         ctl = lw_load_acq(&record->ctl); /* [R1] */
         if (LW_CTL_GENERATION(ctl) == lw_id_generation(task.id) && (ctl & LW_LIVE) != 0 &&
             lw_load_acq(&record->peer) == LW_PEER_DONE && /* [J1] */
             (lw_load_rlx(&record->place) & (LW_PLACE_GUEST | LW_PLACE_CHILD)) == 0) {
-            thread->budget--;
+            (void)lw_thread_spend(thread, 1);
             return reap(record, ctl, status);
         }
     }

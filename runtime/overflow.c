@@ -127,14 +127,14 @@ static bool is_overflow(const siginfo_t *info, struct lw_record **record, unsign
     struct lw_thread *thread = lw_thread_self();
     struct lw_stack_place place;
 
-    if (info->si_code <= 0 || thread == NULL || thread->current == NULL)
+    if (info->si_code <= 0 || thread == NULL || lw_load_rlx(&thread->current) == NULL)
         return false; /* sent by somebody; or not a task's */
-    if (lw_record_is_guest(thread->current) || !lw_stack_find(info->si_addr, &place))
+    if (lw_record_is_guest(lw_load_rlx(&thread->current)) || !lw_stack_find(info->si_addr, &place))
         return false;
-    *record = thread->current;
+    *record = lw_load_rlx(&thread->current);
     *class = place.class;
     return (char *)info->si_addr < place.bottom &&
-           place.top == (char *)lw_record_stack(thread->current);
+           place.top == (char *)lw_record_stack(lw_load_rlx(&thread->current));
 }
 
 /* ---- handing on */

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 
 #include "runtime/descriptor.h"
+#include "runtime/fiber.h"
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
 
@@ -69,6 +70,7 @@ static int handle(struct lw_poller *poller, const struct epoll_event *events, in
     int found = 0;
     bool rung = false;
 
+    lw_deaf_begin();
     for (int i = 0; i < count; i++) {
         if (events[i].data.u64 == DOORBELL) {
             rung = true;
@@ -77,6 +79,7 @@ static int handle(struct lw_poller *poller, const struct epoll_event *events, in
         found++;
         lw_descriptor_event(events[i].data.u64, events[i].events, &batch);
     }
+    lw_deaf_end();
     lw_wake_batch_run(&batch, LW_RETRY);
     if (rung && !is_owner(poller))
         lw_poller_ring(poller);

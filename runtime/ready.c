@@ -4,6 +4,7 @@
  * or allocates.
  *
  * [N1] next = record (release)  ->  CAS (acquire) of who takes it: the owner, or a thief. */
+#include "runtime/fiber.h"
 #include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
@@ -18,6 +19,7 @@ void lw_push_overflow(struct lw_worker *worker, struct lw_record *record)
 void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
                       struct lw_record *oldest)
 {
+    void *task = lw_apart_begin(lw_thread_self());
     uint32_t pin = lw_runtimes_pin();
 
     lw_inject_push(&runtime->inject, youngest, oldest);
@@ -26,6 +28,7 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
     if (lw_load_rlx(&runtime->sleeping) == 0 && lw_load_rlx(&runtime->searching) == 0)
         lw_wake_a_napper(runtime);
     lw_runtimes_unpin(pin);
+    lw_apart_end(task);
 }
 
 /* The worker of the calling thread if it belongs to the record's runtime; else NULL and
@@ -66,6 +69,7 @@ void lw_make_ready(struct lw_record *record, bool next)
 {
     struct lw_thread *thread = lw_thread_self();
     struct lw_worker *worker;
+    void *task;
 
     if (lw_unlikely(thread == NULL || (worker = thread->worker) == NULL ||
                     lw_record_is_guest(record) ||
@@ -73,34 +77,34 @@ void lw_make_ready(struct lw_record *record, bool next)
         make_ready_elsewhere(record);
         return;
     }
+    task = lw_apart_begin(thread);
     /* The slot is ours to fill; only when it is full may a thief be emptying it. */
     if (next && lw_likely(lw_load_rlx(&worker->next) == NULL)) {
         lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
         lw_maybe_wake_a_worker(worker->runtime); /* the waker may go on for long */
-        return;
+    } else {
+        make_ready_here(worker, record, next);
     }
-    make_ready_here(worker, record, next);
+    lw_apart_end(task);
 }
 
-void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count)
+static void make_all_ready(struct lw_record *first)
 {
     struct lw_runtime *runtime;
     struct lw_worker *worker = own_worker(first, &runtime);
     struct lw_record *youngest = NULL, *oldest = NULL, *next;
 
-    (void)last;
-    (void)count;
     for (struct lw_record *record = first; record != NULL; record = next) {
-        next = record->next;
+        next = lw_load_rlx(&record->next);
         if (next != NULL)
-            __builtin_prefetch(next->next);
+            __builtin_prefetch(lw_load_rlx(&next->next));
         if (lw_unlikely(lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]) != runtime)) {
             lw_make_ready(record, false); /* a batch over several runtimes: rare */
             continue;
         }
         if (worker != NULL && youngest == NULL && lw_ring_push(&worker->ready, record))
             continue;
-        record->next = youngest; /* the rest as one chain, youngest first */
+        lw_store_rlx(&record->next, youngest); /* the rest as one chain, youngest first */
         youngest = record;
         if (oldest == NULL)
             oldest = record;
@@ -117,9 +121,20 @@ void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t
     lw_maybe_wake_a_worker(runtime);
 }
 
+void lw_make_all_ready(struct lw_record *first)
+{
+    void *task = lw_apart_begin(lw_thread_self());
+
+    make_all_ready(first);
+    lw_apart_end(task);
+}
+
 void lw_make_fresh(struct lw_worker *worker, struct lw_record *record)
 {
+    void *task = lw_apart_begin(worker->thread);
+
     if (lw_unlikely(!lw_deque_push(&worker->fresh, record)))
         lw_inject_push(&worker->runtime->inject, record, record);
     lw_maybe_wake_a_worker(worker->runtime);
+    lw_apart_end(task);
 }

@@ -138,7 +138,7 @@ static struct lw_record *carve(void)
         if (chunk->sequence_floor != 0)
             lw_store_rlx(&lw_record_cold(record)->wait, chunk->sequence_floor << 8);
         lw_store_rel(&record->ctl, (uint64_t)(chunk->generation_floor + 1) << 32);
-        record->next = chain;
+        lw_store_rlx(&record->next, chain);
         chain = record;
     }
     depot.carved += LW_RECORD_BATCH;
@@ -153,8 +153,8 @@ static struct lw_record *take_batch(uint32_t *count, bool *trimming)
     lw_guard_take(&depot.guard, 1);
     chain = depot.batches;
     if (chain != NULL) {
-        depot.batches = chain->arg;
-        *count = (uint32_t)chain->site;
+        depot.batches = lw_load_rlx(&chain->arg);
+        *count = (uint32_t)lw_load_rlx(&chain->site);
         lw_store_rlx(&depot.idle, depot.idle - *count);
     } else {
         chain = carve();
@@ -178,7 +178,7 @@ struct lw_record *lw_record_take_slow(struct lw_record_cache *cache)
             return NULL;
         LW_AWAIT(lw_load_rlx(&depot.trimming) == 0);
     }
-    cache->head = chain->next;
+    cache->head = lw_load_rlx(&chain->next);
     cache->count = count - 1;
     return chain;
 }
@@ -187,7 +187,7 @@ static void put_batch(struct lw_record *chain, uint32_t count)
 {
     lw_store_rlx(&chain->site, count);
     lw_guard_take(&depot.guard, 1);
-    chain->arg = depot.batches;
+    lw_store_rlx(&chain->arg, depot.batches);
     depot.batches = chain;
     lw_store_rlx(&depot.idle, depot.idle + count);
     lw_guard_drop(&depot.guard, 1);
@@ -199,9 +199,9 @@ static void spill(struct lw_record_cache *cache, uint32_t count)
     struct lw_record *chain = cache->head, *last = chain;
 
     for (uint32_t i = 1; i < count; i++)
-        last = last->next;
-    cache->head = last->next;
-    last->next = NULL;
+        last = lw_load_rlx(&last->next);
+    cache->head = lw_load_rlx(&last->next);
+    lw_store_rlx(&last->next, NULL);
     cache->count -= count;
     put_batch(chain, count);
 }
@@ -256,8 +256,9 @@ static void count_idle(const struct lw_record *batches)
 {
     for (uint32_t i = 0; i < CHUNKS_MAX; i++)
         depot.chunks[i].idle = 0;
-    for (; batches != NULL; batches = batches->arg)
-        for (const struct lw_record *record = batches; record != NULL; record = record->next)
+    for (; batches != NULL; batches = lw_load_rlx(&batches->arg))
+        for (const struct lw_record *record = batches; record != NULL;
+             record = lw_load_rlx(&record->next))
             chunk_of(record)->idle++;
 }
 
@@ -267,12 +268,12 @@ static void keep_others(struct lw_record *batches)
     struct lw_record_cache kept = {0};
 
     for (struct lw_record *next_batch; batches != NULL; batches = next_batch) {
-        next_batch = batches->arg;
+        next_batch = lw_load_rlx(&batches->arg);
         for (struct lw_record *record = batches, *next; record != NULL; record = next) {
-            next = record->next;
+            next = lw_load_rlx(&record->next);
             if (chunk_of(record)->idle == CHUNK_SLOTS)
                 continue;
-            record->next = kept.head;
+            lw_store_rlx(&record->next, kept.head);
             kept.head = record;
             if (++kept.count == LW_RECORD_BATCH)
                 lw_record_spill(&kept);

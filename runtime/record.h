@@ -238,7 +238,7 @@ LW_INLINE struct lw_record *lw_record_take(struct lw_record_cache *cache)
 
     if (lw_unlikely(record == NULL))
         return lw_record_take_slow(cache);
-    cache->head = record->next;
+    cache->head = lw_load_rlx(&record->next);
     cache->count--;
     return record;
 }
@@ -259,7 +259,7 @@ LW_INLINE void lw_record_put(struct lw_record_cache *cache, struct lw_record *re
         lw_record_retire(record);
         return;
     }
-    record->next = cache->head;
+    lw_store_rlx(&record->next, cache->head);
     cache->head = record;
     if (lw_unlikely(++cache->count > LW_RECORD_CACHE_MAX))
         lw_record_spill(cache);

@@ -19,6 +19,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -62,14 +64,47 @@ static void flush_pins(void)
     lw_thread_mutex_unlock(&mutex);
 }
 
+#ifdef LW_TSAN
+bool lw_fibers_together;
+
+__attribute__((constructor)) static void read_mode(void)
+{
+    const char *mode = getenv("LATCHWORK_TSAN");
+
+    lw_fibers_together = mode != NULL && strcmp(mode, "together") == 0;
+}
+
+/* Each task has its own errno, though all of a worker's have it at one address: a switch saves and
+ * restores it. */
+static void own_errno(void)
+{
+    AnnotateBenignRaceSized(__FILE__, __LINE__, &errno, sizeof errno, "errno");
+}
+#endif
+
 void lw_fiber_thread_init(struct lw_thread *thread)
 {
 #if defined(LW_TSAN)
     thread->idle_fiber = __tsan_get_current_fiber();
+    own_errno();
 #elif defined(LW_ASAN)
     lw_sys.thread_stack(&thread->idle_bottom, &thread->idle_bytes);
 #endif
     (void)thread;
+}
+
+void lw_fiber_guest_init(struct lw_thread *thread)
+{
+#ifdef LW_TSAN
+    thread->idle_fiber = __tsan_create_fiber(0);
+    own_errno();
+#endif
+    (void)thread;
+}
+
+void lw_fiber_guest_fini(struct lw_thread *thread)
+{
+    lw_fiber_free(thread->idle_fiber);
 }
 
 /* ---- start */
@@ -339,9 +374,11 @@ int lw_run(const lw_options *options, lw_fn *fn, void *arg)
 void lw_trim(void)
 {
     struct lw_thread *thread = lw_thread_self();
+    void *task;
 
     if (lw_forked())
         return;
+    task = lw_apart_begin(thread);
     if (thread != NULL && thread->worker != NULL) {
         lw_record_drain(&thread->worker->records);
         lw_stack_drain(&thread->worker->stacks);
@@ -349,4 +386,5 @@ void lw_trim(void)
     lw_guest_records_drain();
     (void)lw_stack_trim(SIZE_MAX);
     (void)lw_record_trim();
+    lw_apart_end(task);
 }

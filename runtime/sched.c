@@ -57,7 +57,7 @@ void lw_attend(struct lw_worker *worker, bool look)
 
     if (now - worker->attended_at < ATTEND_NS)
         return;
-    worker->attended_at = now;
+    lw_store_rlx(&worker->attended_at, now);
     if (lw_load_rlx(&lw_coarse_ms) != (uint32_t)(now / LW_MS))
         lw_store_rlx(&lw_coarse_ms, (uint32_t)(now / LW_MS));
     if (lw_wheel_is_due(&worker->wheel, now))
@@ -150,7 +150,7 @@ void lw_give_away(struct lw_worker *worker)
         record = lw_ring_pop(&worker->ready);
     for (; record != NULL || (record = oldest_fresh(worker)) != NULL;
          record = lw_ring_pop(&worker->ready)) {
-        record->next = youngest;
+        lw_store_rlx(&record->next, youngest);
         youngest = record;
         if (oldest == NULL)
             oldest = record;
@@ -252,7 +252,7 @@ struct lw_record *lw_pick(struct lw_worker *worker)
 LW_INLINE void settle(struct lw_record *record, struct lw_stack_head *head)
 {
     lw_store_rlx(&lw_record_cold(record)->id, lw_record_id(record));
-    lw_store_rlx(&record->place, record->place | (uintptr_t)head);
+    lw_store_rlx(&record->place, lw_load_rlx(&record->place) | (uintptr_t)head);
 }
 
 /* Bind a stack to a task that never ran.  False: there is none just now. */
@@ -319,7 +319,7 @@ static LW_NOINLINE struct way another_way(struct lw_thread *thread)
 
         if (to == NULL)
             break;
-        if (to == thread->current)
+        if (to == lw_load_rlx(&thread->current))
             return (struct way){to, 0};
         sp = way_to(thread->worker, to);
         if (sp != 0)
@@ -332,10 +332,10 @@ static LW_NOINLINE struct way another_way(struct lw_thread *thread)
  * predicted.  to NULL: the idle stack.  Nothing read before the switch may be used after it. */
 static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to)
 {
-    struct lw_record *from = thread->current;
+    struct lw_record *from = lw_load_rlx(&thread->current);
     void **saved_sp = from != NULL ? &from->sp : &thread->idle_sp;
     int saved_errno = lw_errno_get(lw_errno_offset);
-    void *fake = NULL;
+    void *fake = NULL, *task = lw_apart_begin(thread);
     uintptr_t sp = (uintptr_t)thread->idle_sp;
 
     if (lw_likely(to != NULL)) {
@@ -347,10 +347,12 @@ static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to
             sp = other.sp;
         }
     }
-    if (lw_unlikely(to == from))
-        return; /* or on the idle stack already */
+    if (lw_unlikely(to == from)) { /* or on the idle stack already */
+        lw_apart_end(task);
+        return;
+    }
     lw_thread_run(thread, to);
-    lw_fiber_leave(thread, to, &fake);
+    lw_fiber_leave(thread, to, task, saved_sp, &fake);
     if (lw_unlikely((sp & FRESH) != 0)) {
         lw_errno_put(lw_errno_offset, 0);
         lw_switch_new(saved_sp, (void *)(sp & ~(uintptr_t)FRESH));
@@ -364,9 +366,11 @@ static LW_NOINLINE void switch_to(struct lw_thread *thread, struct lw_record *to
 void lw_park(void)
 {
     struct lw_thread *thread = lw_thread_self();
+    void *task = lw_apart_begin(thread);
     struct lw_record *to = pick(thread->worker);
 
-    if (lw_likely(to != thread->current))
+    lw_apart_end(task);
+    if (lw_likely(to != lw_load_rlx(&thread->current)))
         switch_to(thread, to);
 }
 
@@ -375,15 +379,13 @@ void lw_run_from_idle(struct lw_thread *thread, struct lw_record *record)
     switch_to(thread, record);
 }
 
-void lw_yield(void)
+/* Who else may run now, with the caller queued behind it; NULL: nobody, and it is not queued unless
+ * *away. */
+LW_INLINE struct lw_record *pick_other(struct lw_thread *thread, bool *away)
 {
-    struct lw_thread *thread = lw_thread_self();
-    struct lw_worker *worker;
-    struct lw_record *to;
+    struct lw_worker *worker = thread->worker;
+    struct lw_record *me = lw_load_rlx(&thread->current), *to;
 
-    if (thread == NULL || thread->worker == NULL)
-        return;
-    worker = thread->worker;
     count_dispatch(worker);
     worker->chain = 0;
     to = take_next(worker);
@@ -394,27 +396,43 @@ void lw_yield(void)
         to = pop_ready(worker);
     if (to == NULL && pull_injected(worker))
         to = lw_ring_pop(&worker->ready);
+    *away = to != NULL;
     if (lw_unlikely(to == NULL && worker->retiring)) {
-        lw_make_injected(worker->runtime, thread->current, thread->current);
-        switch_to(thread, NULL);
-        return;
+        *away = true;
+        lw_make_injected(worker->runtime, me, me);
     }
-    if (to == NULL) {
-        thread->budget = LW_BUDGET;
-        return;
-    }
+    if (to == NULL)
+        return NULL;
     /* The pushes here ring for nobody: the tick thread does, for who sleeps.  Once the ring has
      * overflowed, what yields goes behind what had to go to the injection stack. */
     if (lw_unlikely(worker->overflowed))
-        lw_inject_push(&worker->runtime->inject, thread->current, thread->current);
+        lw_inject_push(&worker->runtime->inject, me, me);
     else
-        lw_push_ready(worker, thread->current);
-    switch_to(thread, to);
+        lw_push_ready(worker, me);
+    return to;
+}
+
+void lw_yield(void)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_record *to;
+    void *task;
+    bool away;
+
+    if (thread == NULL || thread->worker == NULL)
+        return;
+    task = lw_apart_begin(thread);
+    to = pick_other(thread, &away);
+    lw_apart_end(task);
+    if (lw_unlikely(!away))
+        lw_store_rlx(&thread->budget, LW_BUDGET);
+    else
+        switch_to(thread, to);
 }
 
 /* The life of a stack: run the task it was bound to, then, as long as there are, others that never
  * ran.  Entered by a jump, left by a jump. */
-__attribute__((noreturn, used, visibility("hidden"))) void lw_task_main(void);
+__attribute__((noreturn, used, visibility("hidden"))) LW_UNSEEN void lw_task_main(void);
 
 void lw_task_main(void)
 {
@@ -424,8 +442,11 @@ void lw_task_main(void)
         struct lw_record *me = thread->current, *to;
         struct lw_stack_head *head = lw_record_stack(me);
         unsigned class = lw_record_class(me);
-        int status = me->fn(me->arg);
+        int status;
         uintptr_t sp;
+
+        lw_fiber_begin(me, head);
+        status = me->fn(me->arg);
 
         thread = lw_thread_self(); /* it may be another one now */
         if (lw_unlikely(thread == NULL))
@@ -433,12 +454,15 @@ void lw_task_main(void)
         struct lw_worker *worker = thread->worker;
 
         lw_task_finish(worker, me, status);
+        void *task = lw_apart_begin(thread);
+
         lw_fiber_clean(head, lw_stack_bytes(class), __builtin_frame_address(0));
         to = lw_pick(worker);
         if (to != NULL && never_ran(to) && lw_record_class(to) == class) {
             settle(to, head);
             lw_thread_run(thread, to);
             lw_errno_put(lw_errno_offset, 0);
+            lw_apart_end(task);
             continue;
         }
         lw_thread_run(thread, NULL);
@@ -453,7 +477,7 @@ void lw_task_main(void)
             sp = (uintptr_t)thread->idle_sp;
         }
         lw_thread_run(thread, to);
-        lw_fiber_leave(thread, to, NULL);
+        lw_fiber_leave(thread, to, task, NULL, NULL);
         lw_leave_to((void *)sp);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "runtime/fiber.h"
 #include "runtime/fork.h"
 #include "runtime/peer.h"
 #include "runtime/wait.h"
@@ -57,10 +58,10 @@ static LW_NOINLINE uint64_t take_options(struct lw_record *record, const lw_task
     struct lw_cold *cold = lw_record_cold(record);
 
     lw_store_rlx(&cold->name, options->name);
-    cold->user_data = options->data;
-    cold->priority = (int16_t)(options->priority > INT16_MAX   ? INT16_MAX
-                               : options->priority < INT16_MIN ? INT16_MIN
-                                                               : options->priority);
+    lw_store_rlx(&cold->user_data, options->data);
+    lw_store_rlx(&cold->priority, (int16_t)(options->priority > INT16_MAX   ? INT16_MAX
+                                            : options->priority < INT16_MIN ? INT16_MIN
+                                                                            : options->priority));
     return LW_PLACE_OPTIONS;
 }
 
@@ -97,7 +98,7 @@ LW_INLINE void fill(struct lw_record *record, uint64_t ctl, lw_fn *fn, void *arg
 {
     lw_store_rlx(&record->sp, NULL); /* relaxed: what others may look at while it changes hands */
     lw_store_rlx(&record->fn, fn);
-    record->arg = arg;
+    lw_store_rlx(&record->arg, arg);
     lw_store_rlx(&record->site, ((uintptr_t)site & SITE_MASK) | (uint64_t)epoch << 48);
     lw_store_rlx(&record->place, place);
     lw_store_rel(&record->ctl, ctl | LW_LIVE);
@@ -124,11 +125,29 @@ LW_INLINE void publish(struct lw_worker *worker, struct lw_runtime *runtime,
         lw_make_injected(runtime, record, record);
         return;
     }
-    lw_store_rlx(&worker->spawned, worker->spawned + 1);
+    lw_store_rlx(&worker->spawned, lw_load_rlx(&worker->spawned) + 1);
     if (detached)
         lw_make_ready(record, false);
     else
         lw_make_fresh(worker, record);
+}
+
+/* A record, and the promise of a stack. */
+static int obtain(struct lw_worker *worker, unsigned class, struct lw_record **record)
+{
+    struct lw_stack_cache *stacks = worker != NULL ? &worker->stacks : NULL;
+    void *task = lw_apart_begin(lw_thread_self());
+    int err = lw_stack_promise(stacks, class);
+
+    if (err == 0) {
+        *record = worker != NULL ? lw_record_take(&worker->records) : lw_guest_record_take();
+        if (*record == NULL) {
+            lw_stack_unpromise(stacks, class);
+            err = -ENOMEM;
+        }
+    }
+    lw_apart_end(task);
+    return err;
 }
 
 static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options,
@@ -147,25 +166,20 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
         return -ESHUTDOWN;
     if (fn == NULL)
         return -EINVAL;
-    err = lw_stack_promise(worker != NULL ? &worker->stacks : NULL, class);
+    err = obtain(worker, class, &record);
     if (err < 0)
         return err;
-    record = worker != NULL ? lw_record_take(&worker->records) : lw_guest_record_take();
-    if (record == NULL) {
-        lw_stack_unpromise(worker != NULL ? &worker->stacks : NULL, class);
-        return -ENOMEM;
-    }
     ctl = lw_load_rlx(&record->ctl);
     if (group != NULL)
         lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
     else
         lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : lw_peer_none(ctl));
+    if (task != NULL)
+        name_task(task, record, ctl);
     fill(record, ctl, fn, arg,
          place_in(runtime, class) | (group != NULL ? LW_PLACE_CHILD : 0) |
              (options != NULL ? take_options(record, options) : 0),
          site, epoch);
-    if (task != NULL)
-        name_task(task, record, ctl);
     publish(worker, runtime, record, task == NULL && group == NULL);
     return 0;
 }
@@ -192,14 +206,18 @@ LW_INLINE struct lw_record *take_quickly(struct lw_worker *worker)
 {
     struct lw_runtime *runtime = worker->runtime;
     uint32_t *promises = &worker->stacks.promises[runtime->stack_class];
+    void *task = lw_apart_begin(worker->thread);
     struct lw_record *record = worker->records.head;
 
     if (lw_unlikely(*promises == 0 || record == NULL ||
-                    lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING))
-        return NULL;
-    --*promises;
-    worker->records.head = record->next;
-    worker->records.count--;
+                    lw_load_rlx(&runtime->state) != LW_RUNTIME_RUNNING)) {
+        record = NULL;
+    } else {
+        --*promises;
+        worker->records.head = lw_load_rlx(&record->next);
+        worker->records.count--;
+    }
+    lw_apart_end(task);
     return record;
 }
 
@@ -214,10 +232,10 @@ int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options
         return lw_task_spawn(task, fn, arg, options, __builtin_return_address(0), NULL, 0);
     ctl = lw_load_rlx(&record->ctl);
     lw_store_rlx(&record->peer, lw_peer_none(ctl));
+    name_task(task, record, ctl);
     fill(record, ctl, fn, arg, place_in(worker->runtime, worker->runtime->stack_class),
          __builtin_return_address(0), 0);
-    name_task(task, record, ctl);
-    lw_store_rlx(&worker->spawned, worker->spawned + 1);
+    lw_store_rlx(&worker->spawned, lw_load_rlx(&worker->spawned) + 1);
     lw_make_fresh(worker, record);
     return 0;
 }
@@ -234,7 +252,7 @@ int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, co
     lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
     fill(record, lw_load_rlx(&record->ctl), fn, arg,
          place_in(worker->runtime, worker->runtime->stack_class) | LW_PLACE_CHILD, site, epoch);
-    lw_store_rlx(&worker->spawned, worker->spawned + 1);
+    lw_store_rlx(&worker->spawned, lw_load_rlx(&worker->spawned) + 1);
     lw_make_fresh(worker, record);
     return 0;
 }
@@ -253,27 +271,40 @@ LW_INLINE void leave_cold(struct lw_record *record)
         lw_store_rlx(&cold->shields, 0);
 }
 
+static void give(struct lw_worker *worker, struct lw_record *record)
+{
+    void *task = lw_apart_begin(worker->thread);
+
+    lw_record_give(&worker->records, record);
+    lw_apart_end(task);
+}
+
 void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int status)
 {
+    uint64_t place = lw_load_rlx(&record->place), peer;
     struct lw_group *group = NULL;
-    uint64_t peer;
+    void *task;
 
     leave_cold(record);
-    lw_stack_unpromise(&worker->stacks, (unsigned)(record->place >> LW_PLACE_CLASS_SHIFT) & 31u);
-    if ((record->place & LW_PLACE_CHILD) != 0) {
+    task = lw_apart_begin(worker->thread);
+    lw_stack_unpromise(&worker->stacks, (unsigned)(place >> LW_PLACE_CLASS_SHIFT) & 31u);
+    lw_apart_end(task);
+    if ((place & LW_PLACE_CHILD) != 0) {
         group = lw_load_rlx(&record->group); /* a stale joiner may try its CAS on it */
         lw_group_child_ended(group, record, status);
-        lw_record_give(&worker->records, record);
+        lw_fiber_end(record);
+        give(worker, record);
         lw_group_child_left(group); /* the last touch of the group */
     } else {
         lw_store_rlx(&record->status, status);
+        lw_fiber_end(record);
         peer = lw_peer_end(record);
         if (lw_peer_is(peer, LW_PEER_DETACHED))
-            lw_record_give(&worker->records, record);
+            give(worker, record);
         else if (lw_peer_is(peer, LW_PEER_JOINER) && lw_peer_claim(peer))
             lw_wake(lw_peer_record(peer), LW_GRANTED, LW_WAKE_NEXT);
     }
-    lw_store_rel(&worker->ended, worker->ended + 1);
+    lw_fiber_count(&worker->ended); /* [T1] of runtime.c */
 }
 
 /* ---- of the caller */
@@ -289,7 +320,9 @@ void *lw_data(void)
 {
     struct lw_record *me = lw_current();
 
-    return me != NULL && (me->place & LW_PLACE_OPTIONS) != 0 ? lw_record_cold(me)->user_data : NULL;
+    if (me == NULL || (lw_load_rlx(&me->place) & LW_PLACE_OPTIONS) == 0)
+        return NULL;
+    return lw_load_rlx(&lw_record_cold(me)->user_data);
 }
 
 void lw_set_data(void *data)
@@ -300,10 +333,10 @@ void lw_set_data(void *data)
     if (me == NULL)
         return;
     cold = lw_record_cold(me);
-    if ((me->place & LW_PLACE_OPTIONS) == 0) {
+    if ((lw_load_rlx(&me->place) & LW_PLACE_OPTIONS) == 0) {
         lw_store_rlx(&cold->name, NULL);
-        cold->priority = 0;
-        lw_store_rlx(&me->place, me->place | LW_PLACE_OPTIONS);
+        lw_store_rlx(&cold->priority, 0);
+        lw_store_rlx(&me->place, lw_load_rlx(&me->place) | LW_PLACE_OPTIONS);
     }
-    cold->user_data = data;
+    lw_store_rlx(&cold->user_data, data);
 }

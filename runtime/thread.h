@@ -21,7 +21,7 @@ struct lw_thread {
     uint64_t owner;
     struct lw_cold *cold;      /* of `current`, once owner is set */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
-    void *idle_fiber;          /* sanitizers: the context of the idle stack */
+    void *idle_fiber;          /* sanitizers: the context of the idle stack (TSan: fiber.h) */
     const void *idle_bottom;
     size_t idle_bytes;
     int tid;
@@ -37,15 +37,24 @@ extern ptrdiff_t lw_errno_offset; /* of errno from the thread pointer; set at lo
 LW_INLINE void lw_thread_run(struct lw_thread *thread, struct lw_record *record)
 {
     lw_store_rlx(&thread->current, record); /* the tick thread looks at it */
-    thread->owner = 0;
-    thread->budget = LW_BUDGET;
+    lw_store_rlx(&thread->owner, 0);
+    lw_store_rlx(&thread->budget, LW_BUDGET);
+}
+
+/* Take so much of the budget; what is left. */
+LW_INLINE int32_t lw_thread_spend(struct lw_thread *thread, int32_t operations)
+{
+    int32_t left = lw_load_rlx(&thread->budget) - operations;
+
+    lw_store_rlx(&thread->budget, left);
+    return left;
 }
 
 /* The record of the caller.  NULL: a plain thread that has none yet. */
 LW_INLINE struct lw_record *lw_current(void)
 {
     struct lw_thread *thread = lw_thread_self();
-    return lw_likely(thread != NULL) ? thread->current : NULL;
+    return lw_likely(thread != NULL) ? lw_load_rlx(&thread->current) : NULL;
 }
 
 /* The record of the caller, made now if it is a plain thread's first use.  NULL: no memory. */

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <latchwork/time.h>
 
+#include "runtime/fiber.h"
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
 
@@ -201,7 +202,7 @@ static struct lw_wheel *home_of(const struct lw_cold *cold)
     return wheels[cold->timer_home - 1];
 }
 
-void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline)
+static void arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline)
 {
     if (lw_timer_is_armed(cold, deadline)) /* [W4] */
         return;
@@ -211,12 +212,12 @@ void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline
         lw_guard_take(&old->guard, GUARD);
         if (cold->timer_prev != NULL)
             take_out(old, cold);
-        cold->timer_home = 0;
+        lw_store_rlx(&cold->timer_home, 0);
         lw_guard_drop(&old->guard, GUARD);
     }
     lw_guard_take(&wheel->guard, GUARD);
     if (cold->timer_home == 0) {
-        cold->timer_home = wheel->home;
+        lw_store_rlx(&cold->timer_home, wheel->home);
         cold->timer_prev = NULL;
     } else if (cold->timer_prev != NULL) {
         take_out(wheel, cold);
@@ -227,16 +228,27 @@ void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline
     lw_guard_drop(&wheel->guard, GUARD);
 }
 
+void lw_timer_arm(struct lw_wheel *wheel, struct lw_cold *cold, int64_t deadline)
+{
+    void *task = lw_apart_begin(lw_thread_self());
+
+    lw_fiber_acquire(&cold->timer_home);
+    arm(wheel, cold, deadline);
+    lw_apart_end(task);
+}
+
 void lw_timer_unlink_slow(struct lw_cold *cold)
 {
-    struct lw_wheel *wheel;
+    void *task = lw_apart_begin(lw_thread_self());
+    struct lw_wheel *wheel = home_of(cold);
 
-    wheel = home_of(cold);
     lw_guard_take(&wheel->guard, GUARD);
     if (cold->timer_prev != NULL)
         take_out(wheel, cold);
-    cold->timer_home = 0;
+    lw_store_rlx(&cold->timer_home, 0);
     lw_guard_drop(&wheel->guard, GUARD);
+    lw_fiber_release(&cold->timer_home); /* to who has the slot next */
+    lw_apart_end(task);
 }
 
 /* ---- expiry */
@@ -251,8 +263,13 @@ struct expiry {
 /* A node that has come up, out of the wheel: end its wait, or put it aside. */
 static void expire(struct expiry *expiry, struct lw_cold *cold)
 {
+    bool ended;
+
     expiry->looked_at++;
-    if (lw_timer_expire(cold, expiry->now)) {
+    lw_deaf_begin();
+    ended = lw_timer_expire(cold, expiry->now);
+    lw_deaf_end();
+    if (ended) {
         lw_wake_batch_add(&expiry->batch, lw_cold_record(cold));
         return;
     }
@@ -269,7 +286,11 @@ static void relink(struct lw_wheel *wheel, struct expiry *expiry)
     while (expiry->leftovers != NULL) {
         struct lw_cold *cold = expiry->leftovers;
         int64_t deadline;
-        bool wanted = lw_timer_is_wanted(cold, &deadline);
+        bool wanted;
+
+        lw_deaf_begin();
+        wanted = lw_timer_is_wanted(cold, &deadline);
+        lw_deaf_end();
 
         expiry->leftovers = cold->timer_next;
         cold->timer_next = NULL;

@@ -37,7 +37,7 @@ void lw_timer_unlink_slow(struct lw_cold *cold);
 
 LW_INLINE void lw_timer_unlink(struct lw_cold *cold)
 {
-    if (lw_unlikely(cold->timer_home != 0))
+    if (lw_unlikely(lw_load_rlx(&cold->timer_home) != 0))
         lw_timer_unlink_slow(cold);
 }
 

@@ -101,7 +101,8 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
 
     if (lw_unlikely(worker == NULL))
         return guest_wait(cold);
-    if (lw_unlikely((me->place & (LW_PLACE_CHILD | LW_PLACE_ENROLLED)) == LW_PLACE_CHILD))
+    if (lw_unlikely((lw_load_rlx(&me->place) & (LW_PLACE_CHILD | LW_PLACE_ENROLLED)) ==
+                    LW_PLACE_CHILD))
         lw_group_enroll(me);
 
     wait = lw_wait_block(cold);
@@ -109,14 +110,14 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
         if (lw_wait_sees_cancel(me) && is_cancelled(me, wait))
             return LW_CANCELLED;
         if (cold->deadline != LW_FOREVER) {
-            if (cold->deadline <= worker->attended_at &&
+            if (cold->deadline <= lw_load_rlx(&worker->attended_at) &&
                 lw_wait_end_word(cold, wait, LW_TIMEOUT))
                 return LW_TIMEOUT;
             lw_timer_arm(&worker->wheel, cold, cold->deadline);
         }
     }
     lw_park();
-    wait = lw_load_rlx(&cold->wait); /* [W2] through the run queue */
+    wait = lw_load_acq(&cold->wait); /* [W2] */
     if (lw_unlikely(outcome_of(wait) == LW_CANCELLED))
         lw_deliver_more(me);
     return outcome_of(wait);
@@ -171,7 +172,8 @@ void lw_wait_yield(void)
     if (worker != NULL)
         lw_store_rlx(&worker->look_at, 0); /* so many operations are time enough for a look */
     lw_yield();
-    lw_thread_self()->budget = LW_BUDGET; /* also of a plain thread, and of a task that was alone */
+    /* Also of a plain thread, and of a task that was alone. */
+    lw_store_rlx(&lw_thread_self()->budget, LW_BUDGET);
 }
 
 /* ---- the other side */
@@ -217,7 +219,7 @@ void lw_wake_batch_run(struct lw_wake_batch *batch, enum lw_outcome outcome)
     struct lw_record *next;
 
     for (struct lw_record *record = batch->first; record != NULL; record = next) {
-        next = record->next;
+        next = lw_load_rlx(&record->next);
         if (next != NULL)
             __builtin_prefetch(lw_record_cold(next));
         if (lw_unlikely(lw_record_is_guest(record))) {
@@ -235,5 +237,5 @@ void lw_wake_batch_run(struct lw_wake_batch *batch, enum lw_outcome outcome)
 void lw_wake_batch_run_ended(struct lw_wake_batch *batch)
 {
     if (batch->first != NULL)
-        lw_make_all_ready(batch->first, batch->last, batch->count);
+        lw_make_all_ready(batch->first);
 }

@@ -119,19 +119,18 @@ LW_INLINE int lw_wait_enter(struct lw_record **me, lw_nsec deadline)
 {
     struct lw_thread *thread = lw_thread_self();
 
-    if (lw_unlikely(thread == NULL || thread->current == NULL))
+    if (lw_unlikely(thread == NULL || (*me = lw_load_rlx(&thread->current)) == NULL))
         return lw_wait_enter_slow(me);
-    *me = thread->current;
-    if (deadline != LW_NOW && lw_unlikely(--thread->budget <= 0))
+    if (deadline != LW_NOW && lw_unlikely(lw_thread_spend(thread, 1) <= 0))
         lw_wait_yield();
     return 0;
 }
 
 LW_INLINE void lw_wake_batch_add(struct lw_wake_batch *batch, struct lw_record *record)
 {
-    record->next = NULL;
+    lw_store_rlx(&record->next, NULL);
     if (batch->last != NULL)
-        batch->last->next = record;
+        lw_store_rlx(&batch->last->next, record);
     else
         batch->first = record;
     batch->last = record;

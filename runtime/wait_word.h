@@ -18,8 +18,7 @@
  * Pairs.
  * [W1] the record of the wait  -> a waker, timer, canceller:  wait = WAITING (release) -> load,
  *      CAS (acquire)
- * [W2] outcome and what was delivered -> the waiter: a task through its run queue; a guest: ENDED
- *      (release) -> load (acquire)
+ * [W2] outcome and what was delivered -> the waiter: ENDED (release) -> load (acquire)
  * [W3] wait published against a cancel: store wait; light; load ctl  <->  CAS ctl; heavy; load wait
  * [W4] against the expiry of a leftover timer node: timer.c
  *

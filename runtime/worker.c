@@ -276,7 +276,7 @@ static struct lw_record *find_work(struct lw_worker *worker)
     struct lw_record *record;
 
     while (!is_leaving(worker)) {
-        worker->attended_at = 0;
+        lw_store_rlx(&worker->attended_at, 0);
         /* Who is about to sleep sees its events then: one system call less. */
         lw_attend(worker, worker->search_ns != 0);
         worker->retiring = lw_worker_is_spare(worker);
@@ -307,7 +307,7 @@ static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
     char name[16];
 
     thread->worker = worker;
-    thread->budget = LW_BUDGET;
+    lw_store_rlx(&thread->budget, LW_BUDGET);
     thread->tid = lw_sys.thread_number();
     lw_store_rel(&worker->thread, thread);
     lw_thread_tls = thread;

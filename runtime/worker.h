@@ -116,8 +116,8 @@ struct lw_runtime *lw_runtime_here(void);
 /* Make a task runnable; never fails, sleeps or allocates.  The caller has won its wait (or it is
  * new). */
 void lw_make_ready(struct lw_record *record, bool next);
-/* Many, linked first .. last by next. */
-void lw_make_all_ready(struct lw_record *first, struct lw_record *last, uint32_t count);
+/* Many, linked by next. */
+void lw_make_all_ready(struct lw_record *first);
 /* A new one, spawned by this worker's task; joinable ones newest first, detached ones in their
  * turn. */
 void lw_make_fresh(struct lw_worker *worker, struct lw_record *record);
