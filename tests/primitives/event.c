@@ -68,7 +68,7 @@ static int note_order(void *arg)
     struct waiter *waiter = arg;
     int err = lw_event_wait(&waiter->gate->event, LW_FOREVER);
 
-    waiter->gate->order[waiter->gate->count++] = waiter->number; /* one worker */
+    waiter->gate->order[lw_add_rlx(&waiter->gate->count, 1)] = waiter->number;
     return err;
 }
 

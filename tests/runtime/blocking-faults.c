@@ -27,14 +27,15 @@ static int count_up(void *arg)
 static int failing_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *arg)
 {
-    return create_fails-- > 0 ? EAGAIN : pthread_create(thread, attributes, run, arg);
+    return lw_add_rlx(&create_fails, -1) > 0 ? EAGAIN
+                                             : pthread_create(thread, attributes, run, arg);
 }
 
 static int check_none(void *arg)
 {
     (void)arg;
     lw_sys.thread_create = failing_create;
-    create_fails = 2;
+    lw_store_rlx(&create_fails, 2);
     cr_assert_eq(lw_blocking(count_up, NULL, NULL, LW_FOREVER), -EAGAIN);
     cr_assert_eq(lw_blocking(count_up, NULL, NULL, LW_FOREVER), -EAGAIN);
     cr_assert_eq(lw_load_acq(&ran), 0);
@@ -79,9 +80,9 @@ static int check_busy(void *arg)
     cr_assert_eq(lw_spawn(&first, call_pass, NULL, NULL), 0);
     while (lw_load_acq(&entered) == 0)
         lw_yield();
-    create_fails = 1;
+    lw_store_rlx(&create_fails, 1);
     cr_assert_eq(lw_spawn(&second, call_pass, NULL, NULL), 0);
-    while (create_fails == 1)
+    while (lw_load_rlx(&create_fails) == 1)
         lw_yield();
     (void)sem_post(&way);
     (void)sem_post(&way);
@@ -115,7 +116,7 @@ static int late_failing_create(pthread_t *thread, const pthread_attr_t *attribut
 {
     int other = lw_self().id == callers[0].id;
 
-    if (create_fails-- <= 0)
+    if (lw_add_rlx(&create_fails, -1) <= 0)
         return pthread_create(thread, attributes, run, arg);
     while (!waits(callers[other])) /* the other worker runs it */
         lw_sys.yield();
@@ -128,7 +129,7 @@ static int check_refused(void *arg)
 
     (void)arg;
     lw_sys.thread_create = late_failing_create;
-    create_fails = 1;
+    lw_store_rlx(&create_fails, 1);
     callers[0] = lw_self();
     cr_assert_eq(lw_spawn(&callers[1], call_pass, NULL, NULL), 0);
     cr_assert_eq(lw_blocking(pass, NULL, NULL, LW_FOREVER), -EAGAIN);

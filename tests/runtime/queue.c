@@ -73,7 +73,7 @@ static struct {
 static int take_turns(void *arg)
 {
     for (int lap = 0; lap < LAPS; lap++) {
-        turns.order[turns.count++] = (int)(intptr_t)arg;
+        turns.order[lw_add_rlx(&turns.count, 1)] = (int)(intptr_t)arg;
         lw_yield();
     }
     return 0;
@@ -104,7 +104,7 @@ Test(queue, yields_are_first_in_first_out)
 
 static int count_up(void *arg)
 {
-    ++*(int *)arg;
+    (void)lw_add_rlx((int *)arg, 1);
     return 0;
 }
 
@@ -116,10 +116,11 @@ static int yield_runs_all(void *arg)
     (void)arg;
     for (int i = 0; i < TASKS; i++)
         cr_assert_eq(lw_spawn(i % 2 == 0 ? &tasks[i] : NULL, count_up, &ran, NULL), 0);
-    cr_assert_eq(ran, 0, "a spawn does not switch");
+    cr_assert_eq(lw_load_rlx(&ran), 0, "a spawn does not switch");
     for (int i = 0; i < TASKS; i++)
         lw_yield();
-    cr_assert_eq(ran, TASKS, "%d of %d ran during as many yields", ran, TASKS);
+    cr_assert_eq(lw_load_rlx(&ran), TASKS, "%d of %d ran during as many yields", lw_load_rlx(&ran),
+                 TASKS);
     for (int i = 0; i < TASKS; i += 2)
         cr_assert_eq(lw_join(tasks[i], NULL, LW_NOW), 0);
     return 0;

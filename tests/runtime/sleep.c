@@ -90,7 +90,8 @@ static int sleep_and_note(void *arg)
 {
     intptr_t me = (intptr_t)arg;
 
-    sleepers.late |= lw_now() >= sleepers.base;
+    if (lw_now() >= sleepers.base)
+        lw_store_rlx(&sleepers.late, true);
     cr_assert_eq(lw_sleep(sleepers.deadlines[me]), 0);
     cr_assert_geq(lw_now(), sleepers.deadlines[me]);
     sleepers.order[lw_add_acq_rel(&count, 1)] = (int)me;

@@ -12,18 +12,18 @@
 enum { SPAWNED = 1, RAN, REFUSED };
 enum { DEPTH = 5, CHILDREN = 4, BURST_MAX = 10000, LIVE_MAX = 20000 };
 
-static __thread bool failing;
+static __thread bool failing; /* of all tasks of a thread: TSan takes them for threads */
 static struct lw_sys real;
 static uint64_t live; /* about so many tasks have not ended */
 
 static void *failing_calloc(size_t number, size_t size)
 {
-    return failing ? NULL : real.calloc(number, size);
+    return lw_load_rlx(&failing) ? NULL : real.calloc(number, size);
 }
 
 static void *failing_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    if (!failing)
+    if (!lw_load_rlx(&failing))
         return real.mmap(at, size, protection, flags, fd, offset);
     errno = ENOMEM;
     return MAP_FAILED;
@@ -31,7 +31,7 @@ static void *failing_mmap(void *at, size_t size, int protection, int flags, int 
 
 static int failing_mprotect(void *at, size_t size, int protection)
 {
-    if (!failing)
+    if (!lw_load_rlx(&failing))
         return real.mprotect(at, size, protection);
     errno = ENOMEM;
     return -1;
@@ -51,9 +51,9 @@ static LW_NOINLINE int spawn(lw_task *task, lw_fn *fn, intptr_t depth, uint64_t 
 {
     int err;
 
-    failing = draw(random) % 4 == 0;
+    lw_store_rlx(&failing, draw(random) % 4 == 0);
     err = lw_spawn(task, fn, (void *)depth, NULL);
-    failing = false;
+    lw_store_rlx(&failing, false);
     CHECK(err == 0 || err == -ENOMEM || err == -ESHUTDOWN, "a spawn returned %d", err);
     if (err == 0) {
         torture_add(SPAWNED, 1);
