@@ -35,6 +35,18 @@ void lw_mutant_gap(void);
 #endif
 
 /* How the place is weakened. */
+#ifdef LW_MUTANT_FILE
+/* Compiled in, and folded: for a model checker, which has no load time. */
+#define LW_PLACE_ENDS(file)                                                                        \
+    (sizeof(file) >= sizeof(LW_MUTANT_FILE) &&                                                     \
+     __builtin_strcmp((file) + sizeof(file) - sizeof(LW_MUTANT_FILE), LW_MUTANT_FILE) == 0)
+#define LW_PLACE(operation, argument, order)                                                       \
+    (__LINE__ >= LW_MUTANT_FIRST && __LINE__ <= LW_MUTANT_LAST && (order) == LW_MUTANT_ORDER &&    \
+             __builtin_strcmp(operation, LW_MUTANT_OPERATION) == 0 &&                              \
+             __builtin_strcmp(argument, LW_MUTANT_ARGUMENT) == 0 && LW_PLACE_ENDS(__FILE__)        \
+         ? LW_MUTANT_WEAKNESS                                                                      \
+         : LW_SOUND)
+#else
 #define LW_PLACE(operation, argument, order)                                                       \
     __extension__({                                                                                \
         static struct lw_place place_ = {__FILE__, operation, argument, __LINE__,                  \
@@ -43,6 +55,7 @@ void lw_mutant_gap(void);
             &place_;                                                                               \
         place_.weakness;                                                                           \
     })
+#endif
 
 #define LW_LESS_ACQUIRE(order) ((order) == __ATOMIC_ACQ_REL ? __ATOMIC_RELEASE : __ATOMIC_RELAXED)
 #define LW_LESS_RELEASE(order) ((order) == __ATOMIC_ACQ_REL ? __ATOMIC_ACQUIRE : __ATOMIC_RELAXED)

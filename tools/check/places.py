@@ -11,13 +11,12 @@ import re
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
-# The cores. Not among them: what starts and stops the runtime, reports, and hands calls to threads.
-CORES = ["runtime/" + name for name in (
-    "atomic.h", "cancel.c", "deque.c", "deque.h", "descriptor.c", "descriptor.h", "futex.c",
-    "group.c", "inject.c", "inject.h", "join.c", "peer.h", "poller.c", "readiness.c", "ready.c",
-    "record.c", "record.h", "ring.h", "sched.c", "slab.c", "slab.h", "stack.c", "stack.h",
-    "steal.c", "task.c", "tick.c", "timer.c", "timer.h", "wait.c", "wait.h", "worker.c",
-    "worker.h")] + ["primitives/*.c", "primitives/*.h"]
+CORES = ["runtime/*.c", "runtime/*.h", "primitives/*.c", "primitives/*.h"]
+# What starts and stops, reports, talks to the system and hands calls to threads is no core.
+NO_CORES = {"runtime/" + name for name in (
+    "attach.c", "blocking.c", "check.c", "dump.c", "fork.c", "helpers.c", "io.c", "lookup.c",
+    "mutant.c", "mutant.h", "net.c", "overflow.c", "runtime.c", "scope.c", "signal.c", "thread.h",
+    "time.c")}
 
 ORDERS = {"rlx": 0, "acq": 2, "rel": 3, "acq_rel": 4, "sc": 5}   # the compiler's __ATOMIC_*
 NO_ACQUIRE, NO_RELEASE, NO_TOTAL, NO_FAILED, TORN, GONE = (
@@ -130,10 +129,10 @@ def places_of(path):
                "label": " ".join(dict.fromkeys(label)), "weak": weaknesses(kind, order)}
 
 
-def mutants(files=None):
+def mutants():
     """All mutants, numbered from 1 on."""
-    paths = sorted({os.path.relpath(path, ROOT) for core in files or CORES
-                    for path in glob.glob(os.path.join(ROOT, core))})
+    paths = sorted({os.path.relpath(path, ROOT) for core in CORES
+                    for path in glob.glob(os.path.join(ROOT, core))} - NO_CORES)
     found = []
     for path in paths:
         for place in places_of(path):
@@ -142,11 +141,26 @@ def mutants(files=None):
     return found
 
 
+def quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def header_of(mutant):
+    """That one, for a program in which it is compiled in."""
+    return (f"#define LW_MUTANT {mutant.number}\n#define LW_MUTANT_GAP() ((void)0)\n"
+            f"#define LW_MUTANT_FILE {quoted(mutant.file)}\n"
+            f"#define LW_MUTANT_OPERATION {quoted(mutant.operation)}\n"
+            f"#define LW_MUTANT_ARGUMENT {quoted(mutant.argument)}\n"
+            f"#define LW_MUTANT_FIRST {mutant.first}\n#define LW_MUTANT_LAST {mutant.last}\n"
+            f"#define LW_MUTANT_ORDER {mutant.order}\n"
+            f"#define LW_MUTANT_WEAKNESS {WEAKNESS[mutant.weakness]}\n")
+
+
 def header(found):
     """The table that runtime/mutant.c includes."""
     lines = []
     for mutant in found:
-        argument = mutant.argument.replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'    {{"{mutant.file}", "{mutant.operation}", "{argument}", {mutant.first}, '
-                     f"{mutant.last}, {mutant.order}, {WEAKNESS[mutant.weakness]}}},\n")
+        lines.append(f"    {{{quoted(mutant.file)}, {quoted(mutant.operation)}, "
+                     f"{quoted(mutant.argument)}, {mutant.first}, {mutant.last}, {mutant.order}, "
+                     f"{WEAKNESS[mutant.weakness]}}},\n")
     return "".join(lines)
