@@ -11,6 +11,9 @@
 
 #include "runtime/arch/cpu.h"
 #include "runtime/atomic.h"
+#ifdef LW_SIMULATED
+#include "runtime/sim/engine.h"
+#endif
 
 enum { SKIPPED = 77, INVALID = 99 };
 
@@ -71,6 +74,13 @@ __attribute__((constructor(101))) static void choose(void)
     }
 }
 
+#ifdef LW_SIMULATED
+void lw_mutant_gap(void)
+{
+    if (lw_sim_on)
+        sim_point();
+}
+#else
 /* Now and then long enough that another thread gets through it. */
 void lw_mutant_gap(void)
 {
@@ -83,3 +93,4 @@ void lw_mutant_gap(void)
         for (unsigned i = 0; i < 50 * (call % 4); i++)
             lw_pause();
 }
+#endif

@@ -18,7 +18,7 @@ struct lw_record *lw_records = world.hot;
 uintptr_t lw_cold_offset;
 uint32_t lw_slots_used = RECORDS, lw_coarse_ms;
 
-void lw_asym_heavy(void)
+void (lw_asym_heavy)(void)
 {
 }
 

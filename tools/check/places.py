@@ -27,7 +27,8 @@ OF_ORDER = {"rlx": [], "acq": [NO_ACQUIRE], "rel": [NO_RELEASE],
             "acq_rel": [NO_ACQUIRE, NO_RELEASE], "sc": [NO_TOTAL]}
 
 OPERATION = re.compile(r"\b(?:lw_(load|store|swap|add|sub|or|and|cas)_(rlx|acq|rel|acq_rel|sc)|"
-                       r"lw_(guard)_take|lw_asym_(light|heavy)|lw_(fence)_acq|lw_(recheck))\s*\(")
+                       r"lw_(guard)_take|lw_asym_(light|heavy)|lw_(fence)_acq|"
+                       r"lw_(recheck|needed))\s*\(")
 LABEL = re.compile(r"\[[A-Z]+\d+\]")
 
 
@@ -91,7 +92,7 @@ def function_starts(code):
 def weaknesses(kind, order):
     if kind in ("guard",):
         return [TORN]
-    if kind in ("light", "heavy", "fence", "recheck"):
+    if kind in ("light", "heavy", "fence", "recheck", "needed"):
         return [GONE]
     found = list(OF_ORDER[order])
     if kind == "cas" and order in ("acq_rel", "sc"):

@@ -32,15 +32,27 @@
 #define lw_cas_acq_rel lw_cas_rlx
 #endif
 
+/* One mutant of tools/check/mutants is compiled in: these are places, too. */
+#ifndef LW_MUTANT
+#define GENMC_GONE(place) false
+#define GENMC_TORN_GUARD(word) false
+#else
+#undef lw_asym_light
+#undef lw_asym_heavy
+#undef lw_guard_take
+#define GENMC_GONE(place) (LW_PLACE(place, "", 0) == LW_GONE)
+#define GENMC_TORN_GUARD(word) (LW_PLACE("guard", #word, 0) == LW_TORN)
+#endif
+
 #ifdef NO_LIGHT
 #define lw_asym_light() ((void)0)
 #else
-#define lw_asym_light() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define lw_asym_light() (GENMC_GONE("light") ? (void)0 : __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #endif
 #ifdef NO_HEAVY
 #define lw_asym_heavy() ((void)0)
 #else
-#define lw_asym_heavy() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define lw_asym_heavy() (GENMC_GONE("heavy") ? (void)0 : __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #endif
 
 #ifdef WEAK_STORE
@@ -76,10 +88,12 @@
 #else
 #define GENMC_ADD_ORDER __ATOMIC_SEQ_CST
 #endif
+#undef LW_ATOMIC_ADD
+#define LW_ATOMIC_ADD(p, v, order)                                                                 \
+    ((v) == (uint32_t)-1 ? __atomic_fetch_sub((p), 1, (order))                                     \
+                         : __atomic_fetch_add((p), (v), (order)))
 #undef lw_add_sc
-#define lw_add_sc(p, v)                                                                            \
-    ((v) == (uint32_t)-1 ? __atomic_fetch_sub((p), 1, GENMC_ADD_ORDER)                             \
-                         : __atomic_fetch_add((p), (v), GENMC_ADD_ORDER))
+#define lw_add_sc(p, v) LW_ADD(p, v, GENMC_ADD_ORDER)
 
 /* Wait until it is true: the one kind of loop that GenMC is told to be one, with
  * --disable-spin-assume, since of its own it takes a loop around a compare-and-swap for one that
@@ -107,7 +121,9 @@ static inline uint64_t genmc_guard_take(uint64_t *word, uint64_t bit)
             return seen | bit;
     }
 }
-#define lw_guard_take genmc_guard_take
+#define lw_guard_take(word, bit)                                                                   \
+    (GENMC_TORN_GUARD(word) ? LW_ATOMIC_OR(word, bit, __ATOMIC_ACQUIRE) | (bit)                    \
+                            : genmc_guard_take(word, bit))
 #define lw_spin(rounds) ((void)(rounds))
 #define lw_panic(text, file, line) (assert(!(text)), abort())
 
