@@ -22,7 +22,8 @@
 /* The task, after it has published its wait and fenced: its node comes up early enough. */
 LW_INLINE bool lw_timer_is_armed(const struct lw_cold *cold, int64_t deadline)
 {
-    return lw_load_rlx(&cold->timer_home) != 0 && lw_load_rlx(&cold->timer_when) <= deadline; /* [W4] */
+    return lw_load_rlx(&cold->timer_home) != 0 &&
+           lw_load_rlx(&cold->timer_when) <= deadline; /* [W4] */
 }
 
 /* A node that has come up, out of its wheel, whose guard the caller has.  True: it has ended the

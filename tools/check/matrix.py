@@ -26,6 +26,8 @@ BAD = {"FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS"}
 BUILD_LIMIT = 900   # seconds; a compiler that hangs must not hang us
 
 FULL = ["-Dchecks=full"]
+# Models and simulations do not depend on how the rest is built: once or twice is enough.
+REAL = ["--no-suite=models", "--no-suite=sim"]
 CLANG = {"CC": "clang", "CXX": "clang++"}
 LIBRARY = ["--suite=runtime", "--suite=primitives", "--no-suite=heavy"]
 # Fair: who spins for another thread must not keep valgrind's one CPU from it.
@@ -47,16 +49,17 @@ class Way:
 
 WAYS = {
     "gcc-debug": Way(GCC, ["--buildtype=debug", *FULL]),
-    "gcc-release": Way(GCC, ["--buildtype=release"]),
-    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL]),
-    "clang-release": Way(CLANG, ["--buildtype=release"]),
-    "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL], ["--no-suite=heavy"]),
+    "gcc-release": Way(GCC, ["--buildtype=release"], REAL),
+    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL], REAL),
+    "clang-release": Way(CLANG, ["--buildtype=release"], ["--no-suite=models"]),
+    "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL],
+                ["--no-suite=heavy", *REAL]),
     "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
                         "-Db_lundef=false", "-Dfuzz=true", *FULL],
-                ["--no-suite=heavy", "-t3"]),
+                ["--no-suite=heavy", *REAL, "-t3"]),
     "tsan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false",
                         *FULL],
-                ["--no-suite=heavy", "-t5"]),
+                ["--no-suite=heavy", *REAL, "-t5"]),
     # Switches synchronise, and what a worker does on the stacks of its tasks is seen: fiber.h.
     "tsan-together": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread",
                                  "-Db_lundef=false", *FULL],
