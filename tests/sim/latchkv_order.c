@@ -4,9 +4,9 @@
  * where a search stands is an index per client and the model's state.
  *
  * An operation without an answer may have happened or not; if it has not, then neither have those
- * that its client sent behind it, so the client's end may come in its place.  There are many ways to
- * put those in, so answered ones are tried first, questions without an answer are passed over, and
- * when there is no answer left to explain, the order is found. */
+ * that its client sent behind it, so the client's end may come in its place.  There are many ways
+ * to put those in, so answered ones are tried first, questions without an answer are passed over,
+ * and when there is no answer left to explain, the order is found. */
 #include <stdio.h>
 #include <string.h>
 
