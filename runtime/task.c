@@ -155,7 +155,7 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
 {
     struct lw_worker *worker = lw_worker_here();
     struct lw_runtime *runtime;
-    struct lw_record *record;
+    struct lw_record *record = NULL; /* gcc -O3 does not see that an error leaves it unused */
     unsigned class;
     uint64_t ctl;
     int err = choose(&worker, &runtime, options, &class);
