@@ -27,7 +27,8 @@ BUILD_LIMIT = 900   # seconds; a compiler that hangs must not hang us
 
 FULL = ["-Dchecks=full"]
 # Models and simulations do not depend on how the rest is built: once or twice is enough.
-REAL = ["--no-suite=models", "--no-suite=sim"]
+REAL = ["--no-suite=models"]
+NO_SIM = ["-Dsimulations=false"]
 CLANG = {"CC": "clang", "CXX": "clang++"}
 LIBRARY = ["--suite=runtime", "--suite=primitives", "--no-suite=heavy"]
 # Fair: who spins for another thread must not keep valgrind's one CPU from it.
@@ -49,13 +50,13 @@ class Way:
 
 WAYS = {
     "gcc-debug": Way(GCC, ["--buildtype=debug", *FULL]),
-    "gcc-release": Way(GCC, ["--buildtype=release"], REAL),
-    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL], REAL),
+    "gcc-release": Way(GCC, ["--buildtype=release", *NO_SIM], REAL),
+    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL, *NO_SIM], REAL),
     "clang-release": Way(CLANG, ["--buildtype=release"], ["--no-suite=models"]),
-    "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL],
+    "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL, *NO_SIM],
                 ["--no-suite=heavy", *REAL]),
     "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
-                        "-Db_lundef=false", "-Dfuzz=true", *FULL],
+                        "-Db_lundef=false", "-Dfuzz=true", *FULL, *NO_SIM],
                 ["--no-suite=heavy", *REAL, "-t3"]),
     "tsan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false",
                         *FULL],
