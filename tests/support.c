@@ -68,6 +68,11 @@ static void on_alarm(int number)
 
 /* ---- leaving */
 
+#ifdef LW_EXIT_IS_FREE /* the stand-in for Criterion ends its processes by exit() */
+#define __real_exit exit
+#define __real__exit _exit
+#endif
+
 void __real_exit(int status) __attribute__((noreturn));
 void __real__exit(int status) __attribute__((noreturn));
 void __wrap_exit(int status) __attribute__((noreturn));
