@@ -238,6 +238,50 @@ Test(simulator, a_moment_is_no_duration)
     cr_assert_eq(lw_sim_run(NULL, sleep_for_a_moment, NULL, NULL), LW_SIM_PASSED);
 }
 
+/* ---- memory */
+
+enum { LOCKS = 200, SLEEPERS = 100 };
+static lw_mutex many[LOCKS];
+
+static int sleep_a_little(void *arg)
+{
+    (void)arg;
+    return lw_sleep(lw_in(LW_US));
+}
+
+/* Maps memory for what it holds before stacks, after them, or not at all. */
+static int hold_many(void *arg)
+{
+    unsigned before = sim_choose(2) * LOCKS, after = sim_choose(2) * LOCKS;
+    lw_task tasks[SLEEPERS];
+
+    (void)arg;
+    memset(many, 0, sizeof many);
+    for (unsigned i = 0; i < before; i++)
+        LW_SIM_CHECK(lw_mutex_acquire(&many[i], LW_FOREVER) == 0);
+    for (int i = 0; i < SLEEPERS; i++)
+        LW_SIM_CHECK(lw_spawn(&tasks[i], sleep_a_little, NULL, NULL) == 0);
+    for (unsigned i = before; i < after; i++)
+        LW_SIM_CHECK(lw_mutex_acquire(&many[i], LW_FOREVER) == 0);
+    for (int i = 0; i < SLEEPERS; i++)
+        LW_SIM_CHECK(lw_join(tasks[i], NULL, LW_FOREVER) == 0);
+    for (unsigned i = before > after ? before : after; i-- > 0;)
+        LW_SIM_CHECK(lw_mutex_release(&many[i]) == 0);
+    return 0;
+}
+
+Test(simulator, a_schedule_finds_nothing_of_those_before_it)
+{
+    lw_sim_options options = {.schedules = 100};
+    lw_sim_result among, alone;
+
+    cr_assert_eq(lw_sim_run(&options, hold_many, NULL, &among), LW_SIM_PASSED);
+    options.seed = among.seed;
+    options.schedules = 1;
+    cr_assert_eq(lw_sim_run(&options, hold_many, NULL, &alone), LW_SIM_PASSED);
+    cr_assert_eq(alone.hash, among.hash);
+}
+
 /* ---- where it runs */
 
 static int is_active(void *arg)
