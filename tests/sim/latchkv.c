@@ -192,24 +192,22 @@ static void await_visits(unsigned count)
     }
 }
 
-/* A client that may be cut off ends, for the server, at some moment after its last answer. */
+/* A client that may be cut off ends, for the server, at any moment after what it was answered: it
+ * may read the answers later. */
 static void end_histories(void)
 {
     for (unsigned i = 0; i < MODEL_CLIENTS; i++) {
         struct model_history *history = &histories[i];
         struct model_op *end = &history->ops[history->count - 1];
-        unsigned last = 0;
 
         if (history->count == 0)
             continue;
         for (unsigned k = 0; k < history->count; k++)
             if (history->ops[k].answered == 0)
                 history->ops[k].answered_ms = visit_ms();
-            else
-                last = history->ops[k].answered;
         if (end->answered == 0) {
             if (scene.rough)
-                end->asked = last;
+                end->asked = 0;
             end->answered = visit_stamp();
         }
     }

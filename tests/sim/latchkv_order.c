@@ -5,8 +5,8 @@
  *
  * An operation without an answer may have happened or not; if it has not, then neither have those
  * that its client sent behind it, so the client's end may come in its place.  There are many ways
- * to put those in, so answered ones are tried first, questions without an answer are passed over,
- * and when there is no answer left to explain, the order is found. */
+ * to put those in and few are needed, so after a while orders with few of them are tried first;
+ * those that only ask are passed over; when no answer is left to explain, the order is found. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,13 +15,17 @@
 enum {
     DEPTH_MAX = MODEL_HISTORIES * MODEL_OPS + 1,
     SEEN_MAX = 1 << 16,
+    STEPS_FIRST = 50000, /* while nothing bounds the unanswered ones */
     STEPS_MAX = 1000000,
+    UNANSWERED_MAX = MODEL_HISTORIES * MODEL_OPS,
 };
 
 static struct {
     const struct model_history *histories;
     struct model_state states[DEPTH_MAX];
-    unsigned long steps, generation, seen_count;
+    unsigned long steps, steps_max, generation, seen_count;
+    unsigned unanswered_max; /* that are put into the order */
+    bool bounded;            /* there would have been more */
     struct {
         unsigned long generation;
         struct model_state state;
@@ -68,12 +72,19 @@ static bool try_op(unsigned depth, unsigned client, unsigned index)
     const struct model_state *before = &search.states[depth];
     struct model_state *after = &search.states[depth + 1];
 
+    bool unanswered = op->form != MODEL_END && op->answered == 0;
+
     for (unsigned i = 0; i < MODEL_HISTORIES; i++)
         if (i != client && answered_after(before, i) < op->asked)
             return false;
+    if (unanswered && before->unanswered == search.unanswered_max) {
+        search.bounded = true;
+        return false;
+    }
     for (unsigned way = 0; way < MODEL_WAYS; way++) {
         memcpy(after, before, sizeof *after);
         after->next[client] = (unsigned char)(index + 1);
+        after->unanswered = (unsigned char)(before->unanswered + unanswered);
         if (model_run(after, client, op, way) && go_on(depth + 1))
             return true;
     }
@@ -109,7 +120,7 @@ static bool go_on(unsigned depth)
         next[i] = next_of(state, i);
     if (is_explained(state))
         return true;
-    if (++search.steps > STEPS_MAX || was_seen(state))
+    if (++search.steps > search.steps_max || was_seen(state))
         return false;
     for (unsigned i = 0; i < MODEL_HISTORIES; i++)
         if (next[i] != NULL && next[i]->size > 0 && try_op(depth, i, state->next[i]))
@@ -127,19 +138,37 @@ static bool go_on(unsigned depth)
     return false;
 }
 
-enum model_verdict model_check(const struct model_history *histories)
+static bool search_from_the_start(unsigned unanswered_max)
 {
     struct model_state *first = &search.states[0];
 
-    search.histories = histories;
     search.generation++;
-    search.steps = search.seen_count = 0;
+    search.seen_count = 0;
+    search.unanswered_max = unanswered_max;
+    search.bounded = false;
     memset(first, 0, sizeof *first);
     for (unsigned key = 0; key < MODEL_KEYS; key++)
         first->owners[key] = MODEL_NOBODY;
-    if (go_on(0))
+    return go_on(0);
+}
+
+enum model_verdict model_check(const struct model_history *histories)
+{
+    search.histories = histories;
+    search.steps = 0;
+    search.steps_max = STEPS_FIRST;
+    if (search_from_the_start(UNANSWERED_MAX))
         return MODEL_RIGHT;
-    return search.steps > STEPS_MAX ? MODEL_UNKNOWN : MODEL_WRONG;
+    if (search.steps <= search.steps_max)
+        return MODEL_WRONG;
+    search.steps_max = STEPS_MAX;
+    for (unsigned most = 0; most <= UNANSWERED_MAX && search.steps <= STEPS_MAX; most++) {
+        if (search_from_the_start(most))
+            return MODEL_RIGHT;
+        if (search.steps <= STEPS_MAX && !search.bounded)
+            return MODEL_WRONG;
+    }
+    return MODEL_UNKNOWN;
 }
 
 /* ---- for people */

@@ -24,7 +24,9 @@ struct model_state {
     struct model_key keys[MODEL_KEYS];
     int32_t owners[MODEL_KEYS]; /* of the key locks */
     unsigned char watched[MODEL_HISTORIES], changed[MODEL_HISTORIES];
-    unsigned char next[MODEL_HISTORIES]; /* operation, for the search */
+    /* for the search: */
+    unsigned char next[MODEL_HISTORIES]; /* operation */
+    unsigned char unanswered;            /* that have happened */
 };
 
 /* Do it that way; false: it was not that way. */
