@@ -336,12 +336,13 @@ static void *map_calloc(size_t count, size_t size)
 static void *map_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
     size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
-    char *from = memory->map_end;
+    char *from;
 
     (void)at;
     (void)fd;
     (void)offset;
     sim_point();
+    from = memory->map_end; /* others may have mapped something meanwhile */
     if (sim_fault(SIM_FAULT_MAP) || whole > MAP_BYTES - (size_t)(from - memory->map)) {
         errno = ENOMEM;
         return MAP_FAILED;
