@@ -95,7 +95,7 @@ struct lw_descriptor {
 _Static_assert(sizeof(struct lw_descriptor) == 64, "one cache line");
 
 #if defined(LW_SIMULATED)
-enum { LW_FD_CHUNK_BITS = 4, LW_FD_CHUNKS = 1 << 8 };
+enum { LW_FD_CHUNK_BITS = 6, LW_FD_CHUNKS = 1 << 6 }; /* each poller's end goes over all */
 #elif defined(LW_TINY)
 enum { LW_FD_CHUNK_BITS = 4, LW_FD_CHUNKS = 1 << 12 };
 #else

@@ -63,7 +63,9 @@ static inline __attribute__((always_inline, noreturn)) void lw_leave_to(void *to
 
 static inline __attribute__((always_inline)) void lw_pause(void)
 {
+#ifndef LW_SIMULATED /* there nobody else runs meanwhile */
     __asm__ volatile("pause" : : : "memory");
+#endif
 }
 
 /* A cheap clock of its own unit that only ever grows on one thread; for ages seen by a thief. */
@@ -111,7 +113,9 @@ static inline __attribute__((always_inline, noreturn)) void lw_leave_to(void *to
 
 static inline __attribute__((always_inline)) void lw_pause(void)
 {
+#ifndef LW_SIMULATED /* there nobody else runs meanwhile */
     __asm__ volatile("yield" : : : "memory");
+#endif
 }
 
 static inline __attribute__((always_inline)) unsigned long lw_cycles(void)

@@ -18,8 +18,7 @@
  *
  * Mappings.  One range, too, all of it there from the beginning.  What lay there in an earlier
  * schedule is overwritten with zeros when it is mapped; of a range without access, when it gets
- * access.  Stacks are not, for nobody expects zeros of them.  Guards go with their schedule: what
- * the next one maps there may be something else. */
+ * access.  Stacks are not, for nobody expects zeros of them. */
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
@@ -62,14 +61,12 @@ static struct memory {
     unsigned own, all; /* the library's, which come first; with the program's */
     bool alone; /* the library is a module of its own */
     char *heap, *heap_end, *map, *map_end, *stacks;
-    bool guarded; /* there are guards among the mappings */
     struct block *blocks;
     unsigned long blocks_live;
 } * memory;
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
-#define MADV_GUARD_REMOVE 103
 #endif
 
 /* ---- static data */
@@ -183,7 +180,7 @@ bool sim_memory_init(void)
     struct search search = {(uintptr_t)&memory, true, false};
 
     memory = (struct memory *)(void *)reserve(sizeof *memory, PROT_READ | PROT_WRITE);
-    if (memory == NULL)
+    if (memory == NULL || !sim_guards_init())
         return false;
     (void)dl_iterate_phdr(find_module, &search);
     memory->alone = !search.is_program;
@@ -253,9 +250,7 @@ static void drop_blocks(void)
 void sim_memory_begin(void)
 {
     drop_blocks();
-    if (memory->guarded)
-        (void)madvise(memory->map, (size_t)(memory->map_end - memory->map), MADV_GUARD_REMOVE);
-    memory->guarded = false;
+    sim_guards_begin();
     memory->map_end = memory->map;
     for (unsigned i = 0; i < memory->count; i++)
         copy(memory->parts[i].at, memory->parts[i].load, memory->parts[i].size);
@@ -348,6 +343,7 @@ static void *map_mmap(void *at, size_t size, int protection, int flags, int fd, 
         return MAP_FAILED;
     }
     memory->map_end += whole;
+    sim_guards_mapped(from, whole, (flags & MAP_STACK) != 0);
     if ((flags & MAP_NORESERVE) == 0)
         memset(from, 0, whole);
     else if ((flags & MAP_STACK) == 0 && protection != PROT_NONE)
@@ -383,10 +379,8 @@ static int map_madvise(void *at, size_t size, int advice)
     }
     if (advice == MADV_DONTNEED)
         (void)madvise(at, size, advice);
-    if (advice == MADV_GUARD_INSTALL) {
-        (void)madvise(at, size, advice); /* an old kernel has none: a schedule does without */
-        memory->guarded = true;
-    }
+    if (advice == MADV_GUARD_INSTALL)
+        sim_guards_install(at);
     return 0;
 }
 

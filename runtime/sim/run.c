@@ -133,6 +133,8 @@ static void on_fatal(int number, siginfo_t *info, void *context)
     sigset_t mask;
 
     (void)context;
+    if (number == SIGSEGV && sim_is_here() && sim_guards_mend(info->si_addr))
+        return;
     if (!lw_sim_on) { /* not the schedule's doing: the engine's, or another thread's */
         (void)signal(number, SIG_DFL);
         (void)raise(number);

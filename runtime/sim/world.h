@@ -157,6 +157,13 @@ unsigned long sim_blocks(void); /* of sim_alloc() and calloc, not freed yet */
 char *sim_stack(unsigned index);
 void sim_memory_fill(struct lw_sys *table);
 
+/* ---- guard pages of stacks (guards.c) */
+bool sim_guards_init(void);  /* at load time; false: no memory */
+void sim_guards_begin(void); /* a schedule, which has none yet */
+void sim_guards_mapped(char *from, size_t size, bool stacks);
+void sim_guards_install(char *at);
+bool sim_guards_mend(const void *address); /* it was one of another schedule's, and is gone */
+
 /* ---- the table (system.c); and of it, whatever a test has put there, what libc.c does */
 int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
                       void *arg);
