@@ -34,8 +34,20 @@ void lw_sim_modifies(const void *word, unsigned size, int order);
 void lw_sim_fences(int order);
 
 #define LW_SIM_RARELY(truth) __builtin_expect(!!(truth), 0)
-#define LW_SIM_MODIFIES(p, order)                                                                  \
-    (LW_SIM_RARELY(lw_sim_stale) ? lw_sim_modifies((p), sizeof *(p), (order)) : (void)0)
+
+/* The value, once it is known: another thread may run, and store there, while it is found out. */
+static inline __attribute__((always_inline)) uint64_t lw_sim_before(uint64_t value,
+                                                                    const void *word,
+                                                                    unsigned size, int order)
+{
+    if (LW_SIM_RARELY(lw_sim_stale))
+        lw_sim_modifies(word, size, order);
+    return value;
+}
+
+#define LW_SIM_VALUE(p, v, order)                                                                  \
+    ((__typeof__(*(p)))(uintptr_t)lw_sim_before((uint64_t)(uintptr_t)(v), (p), sizeof *(p),        \
+                                                (order)))
 
 #define LW_ATOMIC_LOAD(p, order)                                                                   \
     (LW_SIM_RARELY(lw_sim_stale) ? (__typeof__(*(p)))(uintptr_t)lw_sim_read((p), sizeof *(p))      \
@@ -44,19 +56,13 @@ void lw_sim_fences(int order);
     (LW_SIM_RARELY(lw_sim_weak)                                                                    \
          ? lw_sim_write((p), sizeof *(p), (uint64_t)(uintptr_t)(v), (order))                       \
          : __atomic_store_n((p), (v), (order)))
-#define LW_ATOMIC_SWAP(p, v, order)                                                                \
-    (LW_SIM_MODIFIES(p, order), __atomic_exchange_n((p), (v), (order)))
-#define LW_ATOMIC_ADD(p, v, order)                                                                 \
-    (LW_SIM_MODIFIES(p, order), __atomic_fetch_add((p), (v), (order)))
-#define LW_ATOMIC_SUB(p, v, order)                                                                 \
-    (LW_SIM_MODIFIES(p, order), __atomic_fetch_sub((p), (v), (order)))
-#define LW_ATOMIC_OR(p, v, order)                                                                  \
-    (LW_SIM_MODIFIES(p, order), __atomic_fetch_or((p), (v), (order)))
-#define LW_ATOMIC_AND(p, v, order)                                                                 \
-    (LW_SIM_MODIFIES(p, order), __atomic_fetch_and((p), (v), (order)))
+#define LW_ATOMIC_SWAP(p, v, order) __atomic_exchange_n((p), LW_SIM_VALUE(p, v, order), (order))
+#define LW_ATOMIC_ADD(p, v, order) __atomic_fetch_add((p), LW_SIM_VALUE(p, v, order), (order))
+#define LW_ATOMIC_SUB(p, v, order) __atomic_fetch_sub((p), LW_SIM_VALUE(p, v, order), (order))
+#define LW_ATOMIC_OR(p, v, order) __atomic_fetch_or((p), LW_SIM_VALUE(p, v, order), (order))
+#define LW_ATOMIC_AND(p, v, order) __atomic_fetch_and((p), LW_SIM_VALUE(p, v, order), (order))
 #define LW_ATOMIC_CAS(p, e, v, order, fail)                                                        \
-    (LW_SIM_MODIFIES(p, order),                                                                    \
-     __atomic_compare_exchange_n((p), (e), (v), false, (order), (fail)))
+    __atomic_compare_exchange_n((p), (e), LW_SIM_VALUE(p, v, order), false, (order), (fail))
 #define LW_ATOMIC_FENCE(order)                                                                     \
     (LW_SIM_RARELY(lw_sim_stale) ? lw_sim_fences(order) : (void)0, __atomic_thread_fence(order))
 
