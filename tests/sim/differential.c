@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "runtime/sim/kernel.h"
+#include "tests/sim/real_kernel.h"
 
 enum { PLACES = 14, BYTES_MAX = 40, DRAIN_EVERY = 12, KERNELS = 2, REAL = 0, SIM = 1 };
 
@@ -40,6 +40,9 @@ int differential_loud;
 
 static struct place places[PLACES];
 static struct lw_sys tables[KERNELS];
+static const struct more_calls sim_calls = {sim_pipe2, sim_socketpair, sim_shutdown,
+                                            sim_getsockname};
+static const struct more_calls *const more[KERNELS] = {&real_calls, &sim_calls};
 static uint64_t state;
 static unsigned unix_made;
 static const char *unix_folder;
@@ -64,84 +67,6 @@ __attribute__((format(printf, 1, 2))) static bool differ(const char *format, ...
     (void)vsnprintf(report, sizeof report, format, list);
     va_end(list);
     return false;
-}
-
-/* ---- what both tables have */
-
-static int real_pipe(int fds[2], int flags)
-{
-    return pipe2(fds, flags);
-}
-
-static int (*const pipes[KERNELS])(int[2], int) = {real_pipe, sim_pipe2};
-static int (*const pairs[KERNELS])(int, int, int, int[2]) = {socketpair, sim_socketpair};
-static int (*const shutdowns[KERNELS])(int, int) = {shutdown, sim_shutdown};
-
-static int real_name(int fd, struct sockaddr *address, socklen_t *size)
-{
-    return getsockname(fd, address, size);
-}
-
-static int (*const names[KERNELS])(int, struct sockaddr *, socklen_t *) = {real_name,
-                                                                           sim_getsockname};
-
-static int real_fcntl(int fd, int command, int arg)
-{
-    return fcntl(fd, command, arg);
-}
-
-static int real_epoll_wait(int epoll, struct epoll_event *events, int events_max, int64_t timeout)
-{
-    int count = epoll_wait(epoll, events, events_max, (int)timeout);
-
-    return count >= 0 ? count : -errno;
-}
-
-static int real_poll(struct pollfd *fds, unsigned count, int64_t timeout)
-{
-    return poll(fds, count, (int)timeout);
-}
-
-static int real_connect(int fd, const struct sockaddr *address, socklen_t size)
-{
-    return connect(fd, address, size);
-}
-
-static int real_bind(int fd, const struct sockaddr *address, socklen_t size)
-{
-    return bind(fd, address, size);
-}
-
-static int real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
-{
-    return accept4(fd, address, size, flags);
-}
-
-static int real_eventfd(unsigned value, int flags)
-{
-    return eventfd(value, flags);
-}
-
-static void fill_real(struct lw_sys *table)
-{
-    table->epoll_create1 = epoll_create1;
-    table->epoll_ctl = epoll_ctl;
-    table->epoll_wait = real_epoll_wait;
-    table->eventfd = real_eventfd;
-    table->poll = real_poll;
-    table->close = close;
-    table->fcntl = real_fcntl;
-    table->read = read;
-    table->writev_quiet = writev; /* the caller ignores SIGPIPE */
-    table->recv = recv;
-    table->send = send;
-    table->accept4 = real_accept4;
-    table->connect = real_connect;
-    table->socket = socket;
-    table->bind = real_bind;
-    table->listen = listen;
-    table->setsockopt = setsockopt;
-    table->getsockopt = getsockopt;
 }
 
 /* A value, or the error. */
@@ -228,7 +153,7 @@ static socklen_t address_of(const struct place *goal, unsigned kernel,
     memset(address, 0, sizeof *address);
     if (!is_inet(goal))
         return unix_name(goal->number, (struct sockaddr_un *)address);
-    if (names[kernel](goal->fds[kernel], (struct sockaddr *)address, &size) < 0)
+    if (more[kernel]->name(goal->fds[kernel], (struct sockaddr *)address, &size) < 0)
         return 0;
     return size;
 }
@@ -247,8 +172,8 @@ static bool make_pair(struct place *place, enum kind kind)
     if (other == NULL)
         return true;
     for (unsigned k = 0; k < KERNELS; k++)
-        results[k] = value_of(kind == PIPE ? pipes[k](fds[k], O_NONBLOCK | O_CLOEXEC)
-                                           : pairs[k](AF_UNIX,
+        results[k] = value_of(kind == PIPE ? more[k]->pipe(fds[k], O_NONBLOCK | O_CLOEXEC)
+                                           : more[k]->pair(AF_UNIX,
                                                       (kind == STREAM ? SOCK_STREAM : SOCK_DGRAM) |
                                                           SOCK_NONBLOCK | SOCK_CLOEXEC,
                                                       0, fds[k]));
@@ -488,7 +413,7 @@ static bool end_side(struct place *place)
 
     place->was_shut = true;
     for (unsigned k = 0; k < KERNELS; k++)
-        results[k] = value_of(shutdowns[k](place->fds[k], how));
+        results[k] = value_of(more[k]->shutdown(place->fds[k], how));
     return same("shutdown", place, results);
 }
 
@@ -604,7 +529,7 @@ const char *differential_run(uint64_t seed, unsigned steps, const char *folder)
 
     state = seed;
     unix_folder = folder;
-    fill_real(&tables[REAL]);
+    real_kernel_fill(&tables[REAL]);
     sim_kernel_fill(&tables[SIM]);
     report[0] = '\0';
     for (unsigned i = 0; i < steps && is_same; i++)
