@@ -10,6 +10,7 @@
 #include "runtime/atomic.h"
 #include "runtime/fork.h"
 #include "runtime/os/os.h"
+#include "runtime/os/sanitizer.h"
 #ifdef LW_SIMULATED
 #include <latchwork/sim.h>
 
@@ -31,7 +32,7 @@ bool lw_asym_symmetric = true;
 /* Before main(): nobody has relied on the light side yet. */
 __attribute__((constructor)) static void asym_init(void)
 {
-#if !defined(__SANITIZE_THREAD__) && !defined(LW_SIMULATED)
+#if !defined(LW_TSAN) && !defined(LW_SIMULATED)
     if (lw_sys.membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
         lw_asym_symmetric = lw_sys.membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
 #endif

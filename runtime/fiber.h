@@ -46,20 +46,9 @@
 #ifndef LW_RUNTIME_FIBER_H
 #define LW_RUNTIME_FIBER_H
 
+#include "runtime/os/sanitizer.h"
 #include "runtime/stack.h"
 #include "runtime/thread.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define LW_TSAN 1
-#elif defined(__SANITIZE_ADDRESS__)
-#define LW_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define LW_TSAN 1
-#elif __has_feature(address_sanitizer)
-#define LW_ASAN 1
-#endif
-#endif
 
 #if defined(LW_TSAN)
 #include <sanitizer/tsan_interface.h>

@@ -22,14 +22,7 @@
 #include <sys/mman.h>
 
 #include "runtime/os/os.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define LW_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LW_ASAN 1
-#endif
-#endif
+#include "runtime/os/sanitizer.h"
 #ifdef LW_ASAN
 #include <sanitizer/lsan_interface.h>
 #endif

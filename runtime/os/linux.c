@@ -2,14 +2,6 @@
 /* The system calls of Linux behind the table of os.h. */
 #include "runtime/os/os.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define LW_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define LW_TSAN 1
-#endif
-#endif
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -24,6 +16,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "runtime/os/sanitizer.h"
 
 #define NS_PER_SEC INT64_C(1000000000)
 
