@@ -10,6 +10,9 @@
  * [P3] searching - 1, seq_cst; load in  <->  inject: CAS seq_cst; load searching.  So who stops to
  *      search sees what was not rung for because of it; of the queues of others the tick thread
  *      sees it.
+ * [P4] inject: CAS seq_cst; load sleeping, searching, asleep (seq_cst)  <->  searching - 1
+ *      (seq_cst); asleep = NAPPING (seq_cst); load in (seq_cst).  So who naps sees what was given
+ *      while it searched or was awake, or is rung for.
  * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker
  * pushed.
  *

@@ -25,7 +25,7 @@ void lw_make_injected(struct lw_runtime *runtime, struct lw_record *youngest,
     lw_inject_push(&runtime->inject, youngest, oldest);
     if (lw_idle_is_to_ring(runtime)) /* [I1] [P3] */
         lw_wake_a_worker(runtime);
-    if (lw_load_rlx(&runtime->sleeping) == 0 && lw_load_rlx(&runtime->searching) == 0)
+    if (lw_load_sc(&runtime->sleeping) == 0 && lw_load_sc(&runtime->searching) == 0) /* [P4] */
         lw_wake_a_napper(runtime);
     lw_runtimes_unpin(pin);
     lw_apart_end(task);

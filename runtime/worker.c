@@ -176,14 +176,18 @@ static void sleep_as_spare(struct lw_worker *worker)
 static void nap(struct lw_worker *worker, lw_nsec rest)
 {
     lw_nsec time = sleep_time(worker, false);
-    int events;
+    int events = 0;
 
     end_search(worker, false);
-    lw_store_rel(&worker->asleep, LW_NAPPING);
-    events = lw_poller_sleep(&worker->poller, time < rest ? time : rest);
+    (void)lw_swap_sc(&worker->asleep, LW_NAPPING); /* [P4] */
+    /* Who injected while it searched, or was awake, has left it to us: without the look that waits
+     * until the nap is over. */
+    if (!lw_recheck(!lw_inject_is_empty(&worker->runtime->inject))) {
+        events = lw_poller_sleep(&worker->poller, time < rest ? time : rest);
+        lw_store_rlx(&worker->polled_at, lw_sys.now());
+    }
     lw_store_rlx(&worker->asleep, LW_AWAKE);
     (void)lw_poller_handle(&worker->poller, events);
-    lw_store_rlx(&worker->polled_at, lw_sys.now());
     lw_tick_awake();
 }
 
@@ -254,7 +258,7 @@ void lw_wake_a_napper(struct lw_runtime *runtime)
         struct lw_worker *worker = runtime->workers[i];
         uint32_t napping = LW_NAPPING;
 
-        if (lw_load_rlx(&worker->asleep) == LW_AWAKE)
+        if (lw_load_sc(&worker->asleep) == LW_AWAKE) /* [P4] */
             return; /* it will look */
         if (lw_load_rlx(&worker->asleep) == LW_NAPPING &&
             lw_cas_acq_rel(&worker->asleep, &napping, LW_WOKEN)) {

@@ -4,6 +4,7 @@
 #include "tests/sim/explore.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 TestSuite(runtime, .init = watchdog);
 
@@ -197,4 +198,43 @@ static int give_from_threads(void *arg)
 Test(runtime, threads_give_tasks_and_join_them)
 {
     sim_plain(give_from_threads, NULL);
+}
+
+/* ---- what a thread gives is begun at once, though workers nap after doorbells in vain */
+
+static int spawn_in_turns(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        give(run_once, NULL);
+        lw_yield();
+    }
+    return 0;
+}
+
+static int give_to_nappers(void *arg)
+{
+    lw_task_options options = {0};
+
+    (void)arg;
+    set_up();
+    options.runtime = it.runtime = start_runtime();
+    for (int i = 0; i < 4; i++) {
+        int64_t idle;
+        lw_task task;
+
+        give(spawn_in_turns, it.runtime);
+        for (unsigned n = sim_choose(4); n > 0; n--) /* the workers get on meanwhile */
+            (void)sched_yield();
+        idle = sim_idle();
+        LW_SIM_CHECK(lw_spawn(&task, run_once, NULL, &options) == 0);
+        LW_SIM_CHECK(lw_join(task, NULL, LW_FOREVER) == 0);
+        LW_SIM_CHECK(sim_idle() == idle);
+    }
+    return lw_stop(it.runtime, LW_FOREVER);
+}
+
+Test(runtime, what_a_thread_gives_waits_for_no_nap)
+{
+    sim_plain(give_to_nappers, NULL);
 }
