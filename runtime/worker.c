@@ -289,8 +289,11 @@ static struct lw_record *find_work(struct lw_worker *worker)
             lw_give_away(worker);
         }
         record = lw_pick(worker);
-        if (record == NULL && !worker->retiring && search(worker))
+        if (record == NULL && !worker->retiring && search(worker)) {
             record = lw_pick(worker);
+            if (record == NULL)
+                lw_sys.yield(); /* another takes what there is, and may need this CPU to be done */
+        }
         if (record != NULL) {
             end_search(worker, true);
             worker->sleep_stage = 1;

@@ -79,6 +79,19 @@ Test(runtime, what_was_given_runs_before_a_stop_ends)
     sim_plain(stop_while_spawning, NULL);
 }
 
+/* One that finds the injection stack held by a taker which was preempted lets it go on, instead of
+ * looking again and again for as long as the engine lets it: that would be 30,000 steps. */
+Test(runtime, nobody_spins_on_what_another_is_about_to_take)
+{
+    lw_sim_options options = {.strategy = LW_SIM_PCT,
+                              .schedules = (uint64_t)rounds(6000),
+                              .steps_max = 20000};
+
+    sim_settings->plain = true;
+    cr_assert_eq(lw_sim_run(&options, stop_while_spawning, NULL, NULL), LW_SIM_PASSED);
+    sim_settings->plain = false;
+}
+
 /* ---- survivors */
 
 static int wait_in_a_shield(void *arg)

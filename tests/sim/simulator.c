@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <latchwork.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -440,5 +441,54 @@ Test(simulator, plain_threads_are_simulated)
         int status = 0;
 
         cr_assert_eq(lw_sim_run(&options, tell_guests, &status, NULL), LW_SIM_PASSED);
+    }
+}
+
+/* ---- fairness */
+
+/* Two that wake each other and wait, for as long as a third has not said the word. */
+static sem_t turns[2];
+static bool word;
+
+static void *hand_over(void *arg)
+{
+    int me = (int)(uintptr_t)arg;
+
+    do {
+        (void)sem_wait(&turns[me]);
+        (void)sem_post(&turns[!me]);
+    } while (!word);
+    return NULL;
+}
+
+static void *say_the_word(void *arg)
+{
+    lw_sim_point();
+    word = true;
+    return arg;
+}
+
+static int keep_busy(void *arg)
+{
+    pthread_t threads[3];
+
+    word = false;
+    (void)sem_init(&turns[0], 0, 1);
+    (void)sem_init(&turns[1], 0, 0);
+    for (uintptr_t i = 0; i < 3; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, i < 2 ? hand_over : say_the_word,
+                                    (void *)i) == 0);
+    for (int i = 0; i < 3; i++)
+        LW_SIM_CHECK(pthread_join(threads[i], NULL) == 0);
+    return *(int *)arg;
+}
+
+Test(simulator, who_can_run_does_so_though_others_wake_each_other_for_ever)
+{
+    for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy, .depth = 1};
+        int status = 0;
+
+        cr_assert_eq(lw_sim_run(&options, keep_busy, &status, NULL), LW_SIM_PASSED);
     }
 }
