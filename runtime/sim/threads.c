@@ -13,7 +13,8 @@
  * Time moves a little each time somebody looks at it, so that who waits for it by looking gets
  * there; to the next deadline when nobody can run; and, when the plan says so, while somebody
  * could: then a deadline passes before a thread that is ready gets on, as it may on a machine that
- * is busy with other things. */
+ * is busy with other things.  But not for a minute: a deadline that is further away is for what
+ * must never happen. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@ enum { ROUNDS_ALONE = 16 }; /* of spinning, until time goes on */
 #define LOOK_NS 2500        /* that a look at the clock takes */
 #define STEP_NS 25          /* that a step takes: time goes on for who never looks at it, too */
 #define LOADED_NS 1000000000 /* ago when a test begins: a moment shortly before is no mistake */
+#define BUSY_NS (60 * INT64_C(1000000000)) /* how long a machine keeps out who is ready, at most */
 #define BEGINNING_NS (1000 * INT64_C(1000000000))
 
 bool lw_sim_on;
@@ -220,7 +222,7 @@ void lw_sim_asked(void)
     next = what_is_due();
     count = ready_others(ready, true);
     ways = 1 + count;
-    if (next != INT64_MAX)
+    if (next - sim_world->now <= BUSY_NS)
         ready[ways++ - 1] = NULL;
     way = sim_decide(SIM_GO_ON, ways, ready);
     if (way == 0)

@@ -66,7 +66,7 @@ static int check_answer(void *arg)
 {
     (void)arg;
     for (int i = 0; i < 10; i++)
-        cr_assert_eq(run_errand(false, i % 2 != 0 ? LW_FOREVER : lw_in(10 * LW_SEC)), 42);
+        cr_assert_eq(run_errand(false, i % 2 != 0 ? LW_FOREVER : lw_in(3600 * LW_SEC)), 42);
     cr_assert_eq(lw_load_acq(&dropped), 0, "a job was dropped that is its caller's");
     cr_assert_eq(run_errand(false, LW_NOW), -ETIMEDOUT);
     cr_assert_eq(lw_load_acq(&dropped), 1);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/os/os.h"
@@ -240,6 +241,50 @@ static int sleep_for_a_moment(void *arg)
 Test(simulator, a_moment_is_no_duration)
 {
     cr_assert_eq(lw_sim_run(NULL, sleep_for_a_moment, NULL, NULL), LW_SIM_PASSED);
+}
+
+/* A machine that is busy keeps who is ready from running past a deadline, but not for an hour. */
+static bool was_late;
+static sem_t ended;
+
+static void *end_now(void *arg)
+{
+    (void)sem_post(&ended);
+    return arg;
+}
+
+static int await_end(void *arg)
+{
+    long seconds = *(long *)arg;
+    struct timespec until;
+    pthread_t thread;
+    int err;
+
+    (void)sem_init(&ended, 0, 0);
+    LW_SIM_CHECK(pthread_create(&thread, NULL, end_now, NULL) == 0);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += seconds == 0 ? LW_MS : 0;
+    until.tv_sec += seconds + until.tv_nsec / LW_SEC;
+    until.tv_nsec %= LW_SEC;
+    err = sem_timedwait(&ended, &until);
+    LW_SIM_CHECK(err == 0 || seconds == 0);
+    was_late |= err != 0;
+    LW_SIM_CHECK(pthread_join(thread, NULL) == 0);
+    return 0;
+}
+
+Test(simulator, whoever_can_run_does_so_within_the_hour)
+{
+    for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy};
+        long seconds = 3600;
+
+        was_late = false;
+        cr_assert_eq(lw_sim_run(&options, await_end, &seconds, NULL), LW_SIM_PASSED);
+        seconds = 0;
+        cr_assert_eq(lw_sim_run(&options, await_end, &seconds, NULL), LW_SIM_PASSED);
+        cr_assert(was_late);
+    }
 }
 
 /* ---- memory */
