@@ -112,6 +112,7 @@ int sim_thread_join(pthread_t id, void **result)
     thread->joined = true;
     while (thread->state != SIM_DONE)
         (void)sim_block(thread, INT64_MAX, "a thread's end");
+    thread->was_joined = true;
     if (result != NULL)
         *result = thread->result;
     return 0;

@@ -357,15 +357,31 @@ int64_t sim_now(void)
 
 /* ---- threads */
 
+/* One that was never used; when there is none, that of a thread of which nothing is left. */
+static struct sim_thread *free_thread(void)
+{
+    if (sim_world->count < SIM_THREADS_MAX) {
+        sim_world->threads[sim_world->count].steps = 0;
+        return &sim_world->threads[sim_world->count++];
+    }
+    for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
+        if (sim_world->threads[i].state == SIM_DONE &&
+            (sim_world->threads[i].detached || sim_world->threads[i].was_joined))
+            return &sim_world->threads[i];
+    return NULL;
+}
+
 struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg)
 {
-    struct sim_thread *thread;
+    struct sim_thread *thread = free_thread();
+    uint64_t steps;
 
-    if (sim_world->count == SIM_THREADS_MAX)
+    if (thread == NULL)
         return NULL;
-    thread = &sim_world->threads[sim_world->count];
+    steps = thread->steps; /* go on: a list of choices names a thread by its index and its step */
     memset(thread, 0, sizeof *thread);
-    thread->index = sim_world->count++;
+    thread->index = (unsigned)(thread - sim_world->threads);
+    thread->steps = thread->turn = steps;
     thread->state = SIM_READY;
     thread->main = main;
     thread->arg = arg;

@@ -13,7 +13,7 @@
 /* ---- virtual threads (threads.c) */
 
 enum {
-    SIM_THREADS_MAX = 512,
+    SIM_THREADS_MAX = 512, /* at a time */
     SIM_STACK_BYTES = 1 << 20,
     SIM_NAME_BYTES = 16,
 };
@@ -36,7 +36,8 @@ struct sim_thread {
     bool woken;
     bool spins;      /* let others go on first */
     unsigned rounds; /* of spinning, when only spinners were left */
-    bool detached, joined;
+    bool detached, joined; /* joined: somebody does, or has */
+    bool was_joined;
     uint64_t priority;     /* PCT */
     uint64_t steps, since; /* its own, before it went on last; the world's, then */
     uint64_t turn;         /* its own, when its turn began */

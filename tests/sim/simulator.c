@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <latchwork.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -487,6 +488,44 @@ Test(simulator, plain_threads_are_simulated)
 
         cr_assert_eq(lw_sim_run(&options, tell_guests, &status, NULL), LW_SIM_PASSED);
     }
+}
+
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
+
+/* Far more than there may be at a time; each second one is detached. */
+static int start_thousands(void *arg)
+{
+    pthread_t thread;
+    void *result;
+
+    for (uintptr_t i = 0; i < 2000; i++) {
+        LW_SIM_CHECK(pthread_create(&thread, NULL, end_at_once, (void *)i) == 0);
+        if (i % 2 == 0) {
+            LW_SIM_CHECK(pthread_detach(thread) == 0);
+            (void)sched_yield();
+            continue;
+        }
+        LW_SIM_CHECK(pthread_join(thread, &result) == 0);
+        LW_SIM_CHECK(result == (void *)i);
+    }
+    return *(int *)arg;
+}
+
+Test(simulator, threads_that_have_ended_leave_room_for_others)
+{
+    lw_sim_options options = {.schedules = 20};
+    lw_sim_result result;
+    int status = 0;
+
+    cr_assert_eq(lw_sim_run(&options, start_thousands, &status, NULL), LW_SIM_PASSED);
+    options.quiet = true;
+    options.schedules = 1;
+    status = -EIO; /* a list finds its way through threads that follow each other, too */
+    cr_assert_eq(lw_sim_run(&options, start_thousands, &status, &result), LW_SIM_FAILED_STATUS);
+    cr_assert_neq(result.choices[0], '\0');
 }
 
 /* ---- fairness */
