@@ -150,7 +150,7 @@ Test(blocking_faults, a_queued_call_is_refused_when_the_thread_it_relied_on_cann
 
 /* ---- threads that come late, and those that go */
 
-static uint32_t made, joined;
+static uint32_t made, joined, given_up;
 
 struct late {
     void *(*run)(void *);
@@ -163,7 +163,9 @@ static void *run_late(void *arg)
 {
     struct late mine = *(struct late *)arg;
 
-    (void)usleep(30000);
+    while (!lw_load_acq(&given_up))
+        lw_sys.yield();
+    (void)usleep(30000); /* the runtime stops meanwhile */
     return mine.run(mine.arg);
 }
 
@@ -179,6 +181,7 @@ static int check_late(void *arg)
     (void)arg;
     lw_sys.thread_create = late_create;
     cr_assert_eq(lw_blocking(count_up, NULL, NULL, lw_in(LW_MS)), -ETIMEDOUT);
+    lw_store_rel(&given_up, 1);
     return 0;
 }
 
