@@ -9,7 +9,8 @@
  *
  * A test that has to die of a signal has to crash in every schedule.
  *
- * LW_SIM_SCHEDULES: schedules of each test; LW_SIM_FIRST: the first seed.  A failure says its seed:
+ * LW_SIM_SCHEDULES: schedules of each test; LW_SIM_FIRST: the first seed; LW_SIM_LOG: the file to
+ * which each test and strategy adds a line (tests/sim/soak).  A failure says its seed:
  * LW_SIM=<seed> LW_SIM_STRATEGY=<name> ./sim-suite-<noun> --filter <suite>/<test> brings it back.
  * LW_SIM_SECONDS: how long a test may take at most. */
 #include <criterion/criterion.h>
@@ -35,6 +36,7 @@ static struct cr_test_ *first, **last = &first;
 /* What a child says of itself beside its exit code. */
 static struct account {
     uint64_t schedules;
+    uint64_t seed; /* the last one */
 } * account;
 
 void cr_register_(struct cr_test_ *test)
@@ -131,6 +133,7 @@ static bool run_schedules(struct job *job, lw_sim_options options)
     if (job->options.signal == 0) {
         verdict = lw_sim_run(&options, run_once, job, &result);
         account->schedules += result.schedules;
+        account->seed = result.seed;
         return verdict == LW_SIM_PASSED;
     }
     options.schedules = 1;
@@ -139,6 +142,7 @@ static bool run_schedules(struct job *job, lw_sim_options options)
     for (uint64_t i = 0; i < schedules; i++, options.seed++) {
         verdict = lw_sim_run(&options, run_once, job, &result);
         account->schedules++;
+        account->seed = result.seed;
         if (verdict != LW_SIM_CRASHED) {
             (void)fprintf(stderr, "seed %llu: it should have crashed, but the verdict is %d\n",
                           (unsigned long long)result.seed, verdict);
@@ -146,6 +150,35 @@ static bool run_schedules(struct job *job, lw_sim_options options)
         }
     }
     return true;
+}
+
+static double seconds_since(const struct timespec *from)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - from->tv_sec) + 1e-9 * (double)(now.tv_nsec - from->tv_nsec);
+}
+
+/* As explore.c does it. */
+static bool run_cell(struct job *job, lw_sim_options options, const char *name)
+{
+    const char *path = getenv("LW_SIM_LOG");
+    uint64_t before = account->schedules;
+    struct timespec from;
+    FILE *file;
+    bool passed;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &from);
+    passed = run_schedules(job, options);
+    file = path != NULL && *path != '\0' ? fopen(path, "a") : NULL;
+    if (file == NULL)
+        return passed;
+    (void)fprintf(file, "%s %llu %.3f %d %llu\n", name,
+                  (unsigned long long)(account->schedules - before), seconds_since(&from), !passed,
+                  (unsigned long long)account->seed);
+    (void)fclose(file);
+    return passed;
 }
 
 static bool is_wanted(const char *strategy)
@@ -196,12 +229,12 @@ static _Noreturn void run_child(const struct cr_test_ *test, const struct cr_opt
     if (passed && is_wanted("random")) {
         options.strategy = LW_SIM_RANDOM;
         options.schedules = is_wanted("pct") ? (schedules + 1) / 2 : schedules;
-        passed = run_schedules(job, options);
+        passed = run_cell(job, options, "random");
     }
     if (passed && is_wanted("pct")) {
         options.strategy = LW_SIM_PCT;
         options.schedules = is_wanted("random") ? schedules / 2 : schedules;
-        passed = run_schedules(job, options);
+        passed = run_cell(job, options, "pct");
         if (!passed)
             (void)fprintf(stderr, "with LW_SIM_STRATEGY=pct\n");
     }
@@ -231,7 +264,7 @@ static bool run(const struct cr_test_ *test)
 {
     struct cr_options_ options = options_of(test);
     const char *reason = reason_to_leave_out(test, &options);
-    struct timespec from, to;
+    struct timespec from;
     uint64_t before = account->schedules;
     double seconds;
     int status = 0;
@@ -253,8 +286,7 @@ static bool run(const struct cr_test_ *test)
         run_child(test, &options);
     if (waitpid(child, &status, 0) != child)
         abort();
-    (void)clock_gettime(CLOCK_MONOTONIC, &to);
-    seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+    seconds = seconds_since(&from);
     skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
     passed = skipped || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
     printf("%s - %s::%s%s\n", passed ? "ok" : "not ok", test->suite, test->name,
