@@ -198,10 +198,11 @@ static void end_histories(void)
 {
     for (unsigned i = 0; i < MODEL_CLIENTS; i++) {
         struct model_history *history = &histories[i];
-        struct model_op *end = &history->ops[history->count - 1];
+        struct model_op *end;
 
         if (history->count == 0)
             continue;
+        end = &history->ops[history->count - 1];
         for (unsigned k = 0; k < history->count; k++)
             if (history->ops[k].answered == 0)
                 history->ops[k].answered_ms = visit_ms();
