@@ -470,6 +470,22 @@ void lw_sim_program_starts(uint64_t seed)
         adopt(seed);
 }
 
+/* What absent.c has put there is not for other programs that this one starts; one with the library
+ * in it does the same again. */
+static void take_preload_back(void)
+{
+    const char *preload = getenv("LD_PRELOAD"), *before;
+
+    (void)unsetenv("LW_SIM_PROGRAM");
+    if (preload == NULL)
+        return;
+    before = strchr(preload, ':');
+    if (before != NULL)
+        (void)setenv("LD_PRELOAD", before + 1, 1);
+    else
+        (void)unsetenv("LD_PRELOAD");
+}
+
 /* The last constructor of the library: see memory.c. */
 __attribute__((constructor)) static void sim_init(void)
 {
@@ -484,6 +500,8 @@ __attribute__((constructor)) static void sim_init(void)
         run = NULL;
         return;
     }
-    if (program != NULL && seed != NULL && *seed != '\0')
+    if (program != NULL && seed != NULL && *seed != '\0') {
+        take_preload_back();
         adopt(strtoull(seed, NULL, 0));
+    }
 }
