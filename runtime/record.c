@@ -21,11 +21,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "runtime/leak.h"
 #include "runtime/os/os.h"
-#include "runtime/os/sanitizer.h"
-#ifdef LW_ASAN
-#include <sanitizer/lsan_interface.h>
-#endif
 
 #ifdef LW_SIMULATED
 enum { CHUNK_SLOTS = 128, CHUNKS_MAX = LW_SLOTS_MAX / CHUNK_SLOTS };
@@ -102,10 +99,8 @@ static bool open_chunk(void)
         if (lw_sys.mprotect(cold, cold_size, PROT_READ | PROT_WRITE) < 0 ||
             lw_sys.mprotect(hot, hot_size, PROT_READ | PROT_WRITE) < 0)
             return false; /* what was committed is committed again next time */
-#ifdef LW_ASAN
-        __lsan_register_root_region(hot, hot_size);
-        __lsan_register_root_region(cold, cold_size);
-#endif
+        lw_leak_root(hot, hot_size);
+        lw_leak_root(cold, cold_size);
         depot.chunks_used++;
         lw_store_rel(&lw_slots_used,
                      depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */

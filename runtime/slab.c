@@ -23,11 +23,9 @@
 #include <unistd.h>
 
 #include "runtime/fiber.h"
+#include "runtime/leak.h"
 #include "runtime/os/os.h"
 
-#if defined(LW_ASAN)
-#include <sanitizer/lsan_interface.h>
-#endif
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
 #else
@@ -155,10 +153,7 @@ void lw_slab_carve(const struct lw_slab *slab, size_t index, size_t count)
 
         guard_install(guard);
         VALGRIND_STACK_REGISTER(bottom, bottom + bytes);
-#ifdef LW_ASAN
-        /* What only a parked task points to is no leak. */
-        __lsan_register_root_region(bottom, bytes);
-#endif
+        lw_leak_root(bottom, bytes);
     }
 }
 
