@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/os/sanitizer.h"
+
 #define SIM_LIBRARY "liblatchwork-sim.so.0.1"
 
 int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
@@ -49,6 +51,18 @@ static const char *library_path(char *path, size_t size)
     return access(path, R_OK) == 0 ? path : SIM_LIBRARY;
 }
 
+/* ASan finds the library's public data twice, as it should be here. */
+static void allow_twins(void)
+{
+#ifdef LW_ASAN
+    const char *options = getenv("ASAN_OPTIONS");
+    char text[4096];
+
+    (void)snprintf(text, sizeof text, "%s:detect_odr_violation=0", options != NULL ? options : "");
+    (void)setenv("ASAN_OPTIONS", text, 1);
+#endif
+}
+
 __attribute__((constructor)) static void run_simulated(int argc, char **argv)
 {
     char path[4096], preload[8192];
@@ -67,6 +81,7 @@ __attribute__((constructor)) static void run_simulated(int argc, char **argv)
                    before != NULL ? ":" : "", before != NULL ? before : "");
     (void)setenv("LD_PRELOAD", preload, 1);
     (void)setenv("LW_SIM_PROGRAM", "1", 1);
+    allow_twins();
     (void)execv("/proc/self/exe", argv);
     (void)fprintf(stderr, "latchwork: LW_SIM: cannot run the program anew: %s\n", strerror(errno));
     _exit(EXIT_FAILURE);

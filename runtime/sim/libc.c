@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/sim/sanitizer.h"
 #include "runtime/sim/world.h"
 
 #define LIBC(type, name)                                                                           \
@@ -68,7 +69,7 @@ LW_API int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     typedef int create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     LIBC(create, pthread_create);
 
-    return is_virtual() ? sim_thread_create(thread, attributes, main, arg)
+    return is_virtual() ? sim_thread_create_program(thread, attributes, main, arg)
                         : libc_pthread_create(thread, attributes, main, arg);
 }
 
@@ -147,6 +148,8 @@ LW_API int pthread_key_create(pthread_key_t *key, void (*destructor)(void *value
 
     if (err == 0 && *key < KEYS_MAX)
         destructors[*key] = destructor;
+    if (err == 0)
+        sim_sanitizer_key(*key);
     return err;
 }
 
@@ -156,9 +159,13 @@ LW_API int pthread_setspecific(pthread_key_t key, const void *value)
     struct sim_thread *me;
     LIBC(set, pthread_setspecific);
 
-    if (!is_virtual())
+    me = is_virtual() ? sim_world->current : NULL;
+    if (me != NULL && me->intercepted && sim_sanitizer_has_key(key)) {
+        memcpy(&me->notes, &value, sizeof value);
+        return 0;
+    }
+    if (me == NULL || sim_sanitizer_has_key(key))
         return libc_pthread_setspecific(key, value);
-    me = sim_world->current;
     if (key >= KEYS_MAX)
         return EINVAL;
     if (me->specific == NULL)
@@ -175,11 +182,35 @@ LW_API void *pthread_getspecific(pthread_key_t key)
     const struct sim_thread *me;
     LIBC(get, pthread_getspecific);
 
-    if (!is_virtual())
+    me = is_virtual() ? sim_world->current : NULL;
+    if (me != NULL && me->intercepted && sim_sanitizer_has_key(key))
+        return me->notes;
+    if (me == NULL || sim_sanitizer_has_key(key))
         return libc_pthread_getspecific(key);
-    me = sim_world->current;
     return key < KEYS_MAX && me->specific != NULL ? me->specific[key] : NULL;
 }
+
+#ifdef LW_ASAN
+static void *end_with(void *notes)
+{
+    (void)pthread_setspecific(sim_sanitizer_its_key(), notes);
+    return NULL;
+}
+
+/* A real thread ends with them as if they were its own.  Not the one that is here: with them go its
+ * stack for signals and all that ASan knows of its thread-local variables. */
+void sim_sanitizer_end(void *notes)
+{
+    typedef int create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    typedef int join(pthread_t, void **);
+    LIBC(create, pthread_create);
+    LIBC(join, pthread_join);
+    pthread_t thread;
+
+    if (libc_pthread_create(&thread, NULL, end_with, notes) == 0)
+        (void)libc_pthread_join(thread, NULL);
+}
+#endif
 
 void sim_specific_end(struct sim_thread *thread)
 {
@@ -418,17 +449,23 @@ LW_API int sem_post(sem_t *semaphore)
 
 /* ---- time: all clocks are the virtual one */
 
+static struct timespec look_at_clock(void)
+{
+    int64_t now;
+
+    sim_point();
+    now = sim_now();
+    return (struct timespec){.tv_sec = now / NS_PER_SEC, .tv_nsec = now % NS_PER_SEC};
+}
+
 LW_API int clock_gettime(clockid_t clock, struct timespec *time)
 {
     typedef int get(clockid_t, struct timespec *);
-    int64_t now;
     LIBC(get, clock_gettime);
 
-    if (!is_virtual())
+    if (sim_sanitizer_asks(__builtin_return_address(0)) || !is_virtual())
         return libc_clock_gettime(clock, time);
-    sim_point();
-    now = sim_now();
-    *time = (struct timespec){.tv_sec = now / NS_PER_SEC, .tv_nsec = now % NS_PER_SEC};
+    *time = look_at_clock();
     return 0;
 }
 
@@ -440,7 +477,7 @@ LW_API int gettimeofday(struct timeval *restrict time, void *restrict zone)
 
     if (!is_virtual())
         return libc_gettimeofday(time, zone);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
+    now = look_at_clock();
     *time = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
     return 0;
 }
@@ -453,7 +490,7 @@ LW_API time_t time(time_t *at)
 
     if (!is_virtual())
         return libc_time(at);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
+    now = look_at_clock();
     if (at != NULL)
         *at = now.tv_sec;
     return now.tv_sec;

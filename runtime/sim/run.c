@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "runtime/os/os.h"
+#include "runtime/sim/sanitizer.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
 #include "runtime/worker.h"
@@ -44,6 +45,7 @@ static struct run {
     char reason[REASON_BYTES];
     uint64_t seed, expected;
     struct sim_choices list;
+    stack_t stack; /* for signals; whole_program: for ever */
 } * run;
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
@@ -113,6 +115,21 @@ void sim_fail(int verdict, const char *format, ...)
                   (unsigned long long)sim_plan_hash());
     (void)signal(SIGABRT, SIG_DFL);
     abort();
+}
+
+/* Not by its seed alone: it may be one of a search, or one that is being shortened. */
+void sim_say_schedule(void)
+{
+    struct sim_choices choices;
+    char text[1024] = "";
+
+    if (sim_plan_recorded(&choices))
+        (void)sim_choices_print(&choices, text, sizeof text);
+    sim_choices_free(&choices);
+    (void)fprintf(stderr,
+                  "latchwork: simulation: in the schedule of LW_SIM=%llu (hash %llx)%s%s\n",
+                  (unsigned long long)run->seed, (unsigned long long)sim_plan_hash(),
+                  text[0] != '\0' ? "; its choices: " : "", text);
 }
 
 void sim_crash(const char *text)
@@ -305,11 +322,13 @@ static void catch_signals(struct sigaction before[FATALS], stack_t *stack, stack
         *stack_before = (stack_t){.ss_flags = SS_DISABLE};
     for (unsigned i = 0; i < FATALS; i++)
         (void)sigaction(fatal[i], &action, &before[i]);
+    sim_sanitizer_tells(true);
 }
 
 static void release_signals(const struct sigaction before[FATALS], const stack_t *stack,
                             const stack_t *stack_before)
 {
+    sim_sanitizer_tells(false);
     for (unsigned i = 0; i < FATALS; i++)
         (void)sigaction(fatal[i], &before[i], NULL);
     (void)sigaltstack(stack_before, NULL);
@@ -441,7 +460,7 @@ const char lw_sim_is_here = 1;
 
 static void adopt(uint64_t seed)
 {
-    stack_t stack, before;
+    stack_t before;
     struct sigaction ignored[FATALS];
 
     run->whole_program = true;
@@ -450,7 +469,7 @@ static void adopt(uint64_t seed)
         (void)fprintf(stderr, "latchwork: simulation: no memory\n");
         abort();
     }
-    catch_signals(ignored, &stack, &before);
+    catch_signals(ignored, &run->stack, &before);
     sim_memory_begin();
     sim_system_fill(&lw_sys);
     sim_plan_begin(SIM_BY_RANDOM, seed, 0, UINT64_MAX / 2, 0, NULL);

@@ -7,6 +7,7 @@
 
 #include "runtime/sim/kernel.h"
 #include "runtime/sim/settings.h"
+#include "runtime/sim/sanitizer.h"
 #include "runtime/sim/world.h"
 
 enum { NUMBER_FIRST = 100000 };
@@ -80,8 +81,8 @@ static int system_membarrier(int command)
 
 /* ---- threads */
 
-int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
-                      void *arg)
+static int create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
+                  void *arg, bool intercepted)
 {
     struct sim_thread *thread;
     int detached = PTHREAD_CREATE_JOINABLE;
@@ -93,9 +94,22 @@ int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*m
     if (thread == NULL)
         return EAGAIN;
     thread->detached = detached == PTHREAD_CREATE_DETACHED;
+    thread->intercepted = intercepted;
     *id = SIM_PTHREAD_FIRST + thread->index;
     sim_point();
     return 0;
+}
+
+int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
+                      void *arg)
+{
+    return create(id, attributes, main, arg, false);
+}
+
+int sim_thread_create_program(pthread_t *id, const pthread_attr_t *attributes,
+                              void *(*main)(void *arg), void *arg)
+{
+    return create(id, attributes, main, arg, true);
 }
 
 int sim_thread_join(pthread_t id, void **result)
@@ -240,7 +254,7 @@ int64_t sim_events_next(void)
 }
 
 /* Those of one moment in drawn order. */
-void sim_events_run(void)
+SIM_UNSEEN void sim_events_run(void)
 {
     struct sim_thread *current = sim_world->current;
     struct sim_event *events = sim_world->events;

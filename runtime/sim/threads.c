@@ -21,6 +21,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/sim/point.h"
+#include "runtime/sim/sanitizer.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
 
@@ -63,27 +64,11 @@ bool lw_sim_active(void)
 
 /* ---- switching */
 
-/* On arrival: what the sanitizer says of the stack that was left belongs to who was there. */
-static void arrive(void *fake)
+SIM_UNSEEN static void thread_begin(void)
 {
-#ifdef LW_ASAN
-    const void *bottom = NULL;
-    size_t size = 0;
+    struct sim_thread *me = sim_world->current;
 
-    __sanitizer_finish_switch_fiber(fake, &bottom, &size);
-    left->bottom = bottom;
-    left->size = size;
-#else
-    (void)fake;
-#endif
-}
-
-static void thread_begin(void)
-{
-    struct sim_thread *me;
-
-    arrive(NULL);
-    me = sim_world->current;
+    sim_sanitizer_arrives(me, left);
     me->result = me->main(me->arg);
     sim_specific_end(me);
     if (me->end != NULL) {
@@ -98,7 +83,7 @@ static void thread_begin(void)
     __builtin_unreachable();
 }
 
-static LW_NOINLINE void go_to(struct sim_thread *to)
+SIM_UNSEEN static LW_NOINLINE void go_to(struct sim_thread *to)
 {
     struct sim_thread *from = sim_world->current != NULL ? sim_world->current : &home;
     void *top = to->stack != NULL ? to->stack + SIM_STACK_BYTES : NULL;
@@ -117,15 +102,12 @@ static LW_NOINLINE void go_to(struct sim_thread *to)
         sim_plan_comes(to);
     lw_thread_tls = to->self;
     left = from;
-#ifdef LW_ASAN
-    __sanitizer_start_switch_fiber(from->state == SIM_DONE ? NULL : &from->fake, to->bottom,
-                                   to->size);
-#endif
+    sim_sanitizer_leaves(from, to);
     if (fresh)
         lw_switch_enter(&from->sp, top, thread_begin);
     else
         lw_switch(&from->sp, to->sp);
-    arrive(from->fake);
+    sim_sanitizer_arrives(from, left);
     errno = from->error;
 }
 
@@ -201,7 +183,7 @@ static int64_t what_is_due(void)
 
 /* ---- points */
 
-void lw_sim_asked(void)
+SIM_UNSEEN void lw_sim_asked(void)
 {
     struct sim_thread *ready[SIM_THREADS_MAX + 1];
     unsigned count, ways, way;
@@ -252,7 +234,7 @@ void lw_sim_point(void)
     LW_POINT();
 }
 
-void sim_reschedule(void)
+SIM_UNSEEN void sim_reschedule(void)
 {
     struct sim_thread *me = sim_world->current, *ready[SIM_THREADS_MAX], *to;
     unsigned count = 0;
@@ -323,7 +305,7 @@ bool sim_block(const void *key, int64_t until, const char *what)
     return me->woken;
 }
 
-void sim_wake(const void *key, uint32_t count)
+SIM_UNSEEN void sim_wake(const void *key, uint32_t count)
 {
     struct sim_thread *waiting[SIM_THREADS_MAX];
     unsigned found = 0;
@@ -379,6 +361,7 @@ struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg)
     if (thread == NULL)
         return NULL;
     steps = thread->steps; /* go on: a list of choices names a thread by its index and its step */
+    sim_sanitizer_forget(thread);
     memset(thread, 0, sizeof *thread);
     thread->index = (unsigned)(thread - sim_world->threads);
     thread->steps = thread->turn = steps;
@@ -388,9 +371,7 @@ struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg)
     thread->stack = sim_stack(thread->index);
     thread->bottom = thread->stack;
     thread->size = SIM_STACK_BYTES;
-#ifdef LW_ASAN
-    __asan_unpoison_memory_region(thread->stack, SIM_STACK_BYTES);
-#endif
+    sim_sanitizer_root(thread->stack, SIM_STACK_BYTES);
     (void)snprintf(thread->name, sizeof thread->name, "thread-%u", thread->index);
     sim_plan_new_thread(thread);
     sim_plan_ask_soon();
@@ -437,6 +418,7 @@ void sim_world_run(void (*body)(void *arg), void *arg)
     lw_sim_on = true;
     go_to(&sim_world->threads[0]);
     lw_sim_on = false;
+    sim_sanitizer_forgets();
 }
 
 void sim_world_leave(void)

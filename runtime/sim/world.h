@@ -51,6 +51,8 @@ struct sim_thread {
     const void *bottom; /* ASan: of the stack it stood on when it was left */
     size_t size;
     void *fake;
+    bool intercepted; /* made by the program: ASan has notes of its own on it */
+    void *notes;
 };
 
 struct sim_event {
@@ -168,6 +170,8 @@ bool sim_guards_mend(const void *address); /* it was one of another schedule's, 
 /* ---- the table (system.c); and of it, whatever a test has put there, what libc.c does */
 int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*main)(void *arg),
                       void *arg);
+int sim_thread_create_program(pthread_t *id, const pthread_attr_t *attributes,
+                              void *(*main)(void *arg), void *arg);
 int sim_thread_join(pthread_t id, void **result);
 pthread_t sim_thread_self(void);
 void sim_system_fill(struct lw_sys *table);
@@ -193,5 +197,8 @@ __attribute__((noreturn)) void sim_crash(const char *text);
 
 /* Who waits for what, on the standard error; the engine stands still meanwhile. */
 void sim_report_threads(void);
+
+/* What brings the running schedule back, on the standard error. */
+void sim_say_schedule(void);
 
 #endif

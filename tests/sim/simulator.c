@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -230,6 +231,39 @@ Test(simulator, a_month_is_over_at_once)
     lw_sim_options options = {.schedules = 100};
 
     cr_assert_eq(lw_sim_run(&options, sleep_for_a_month, NULL, NULL), LW_SIM_PASSED);
+}
+
+/* All the program's clocks, in seconds. */
+static void look_at_clocks(long long seconds[3])
+{
+    struct timespec precise;
+    struct timeval day;
+
+    LW_SIM_CHECK(clock_gettime(CLOCK_MONOTONIC, &precise) == 0);
+    LW_SIM_CHECK(gettimeofday(&day, NULL) == 0);
+    seconds[0] = precise.tv_sec;
+    seconds[1] = day.tv_sec;
+    seconds[2] = time(NULL);
+}
+
+static int sleep_by_each_clock(void *arg)
+{
+    long long from[3], to[3], month = 30 * 86400;
+
+    (void)arg;
+    look_at_clocks(from);
+    LW_SIM_CHECK(lw_sleep(lw_in(month * LW_SEC)) == 0);
+    look_at_clocks(to);
+    for (int i = 0; i < 3; i++)
+        LW_SIM_CHECK(to[i] - from[i] >= month - 1 && to[i] - from[i] <= month + 1);
+    return 0;
+}
+
+Test(simulator, a_month_is_over_by_each_clock)
+{
+    lw_sim_options options = {.schedules = 10};
+
+    cr_assert_eq(lw_sim_run(&options, sleep_by_each_clock, NULL, NULL), LW_SIM_PASSED);
 }
 
 /* Virtual time has nothing to do with when the library was loaded. */
