@@ -16,6 +16,7 @@
 
 #include "runtime/os/os.h"
 #include "runtime/sim/settings.h"
+#include "runtime/stack.h"
 #include "tests/support.h"
 
 TestSuite(simulator, .init = watchdog);
@@ -389,7 +390,8 @@ static int use_stacks(void *arg)
     bool large = sim_choose(2) != 0;
     int count = large ? 9 : SMALL_COUNT;
     const lw_task_options options = {.stack_bytes = large ? LARGE : SMALL};
-    size_t bytes = options.stack_bytes - LESS + beyond;
+    size_t whole = lw_stack_bytes((unsigned)lw_stack_class(options.stack_bytes)); /* ASan: more */
+    size_t bytes = whole - LESS + beyond;
     lw_task tasks[SMALL_COUNT];
 
     all_began = (lw_event){0};
@@ -517,7 +519,8 @@ static int tell_guests(void *arg)
 Test(simulator, plain_threads_are_simulated)
 {
     for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
-        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy};
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy,
+                                  .schedules = (uint64_t)rounds(1000)};
         int status = 0;
 
         cr_assert_eq(lw_sim_run(&options, tell_guests, &status, NULL), LW_SIM_PASSED);
@@ -550,7 +553,7 @@ static int start_thousands(void *arg)
 
 Test(simulator, threads_that_have_ended_leave_room_for_others)
 {
-    lw_sim_options options = {.schedules = 20};
+    lw_sim_options options = {.schedules = (uint64_t)rounds(20)};
     lw_sim_result result;
     int status = 0;
 

@@ -56,7 +56,7 @@ WAYS = {
     "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL, *NO_SIM],
                 ["--no-suite=heavy", *REAL]),
     "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
-                        "-Db_lundef=false", "-Dfuzz=true", *FULL, *NO_SIM],
+                        "-Db_lundef=false", "-Dfuzz=true", *FULL],
                 ["--no-suite=heavy", *REAL, "-t3"]),
     "tsan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false",
                         *FULL],
