@@ -61,6 +61,11 @@ enum {
 #endif
 #define SLAB_BYTES_MAX ((size_t)64 << 30)
 #define CLASS_BYTES_MAX ((size_t)1 << 45)
+#ifdef LW_SIMULATED
+#define CLASS_SLOTS_MAX ((size_t)1 << 14) /* each schedule begins with zeros in all of idle[] */
+#else
+#define CLASS_SLOTS_MAX ((size_t)LW_SLOTS_MAX)
+#endif
 
 struct depot {
     uint64_t guard;
@@ -78,7 +83,7 @@ static uint64_t growing; /* guard over mapping a slab */
 static size_t most_of(unsigned class)
 {
     size_t most = CLASS_BYTES_MAX / lw_slab_stride(class);
-    return most < LW_SLOTS_MAX ? most : LW_SLOTS_MAX;
+    return most < CLASS_SLOTS_MAX ? most : CLASS_SLOTS_MAX;
 }
 
 int lw_stack_class(size_t bytes)

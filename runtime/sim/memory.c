@@ -38,6 +38,7 @@ enum {
     BLOCK_ALIGN = 64,
     FREED = 0xdb,
     PAGE = 4096,
+    SMALL_BYTES = 32 * PAGE, /* quicker overwritten than unmapped and faulted in */
 };
 
 struct part {
@@ -344,7 +345,7 @@ static void *map_mmap(void *at, size_t size, int protection, int flags, int fd, 
     }
     memory->map_end += whole;
     sim_guards_mapped(from, whole, (flags & MAP_STACK) != 0);
-    if ((flags & MAP_NORESERVE) == 0)
+    if ((flags & MAP_STACK) == 0 && ((flags & MAP_NORESERVE) == 0 || whole <= SMALL_BYTES))
         memset(from, 0, whole);
     else if ((flags & MAP_STACK) == 0 && protection != PROT_NONE)
         (void)madvise(from, whole, MADV_DONTNEED); /* large, of which little was used */
