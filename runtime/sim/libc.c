@@ -5,30 +5,21 @@
  *
  * Objects of the program's keep their state in their own memory, in fields of ours that fit what
  * libc's initialisers leave there (zeros), so that a statically initialised one works and one that
- * was used before a schedule, and is free, does as well.  A mutex: the owner's index plus 1, and a
- * depth; its kind is where libc keeps it. */
+ * was used before a schedule, and is free, does as well.
+ *
+ * Threads, keys and pthread_once() are here, locks in libc_locks.c, time in libc_time.c. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "runtime/sim/libc.h"
 #include "runtime/sim/sanitizer.h"
-#include "runtime/sim/world.h"
 
-#define LIBC(type, name)                                                                           \
-    static type *libc_##name;                                                                      \
-    if (libc_##name == NULL)                                                                       \
-    libc_##name = (type *)(uintptr_t)libc_function(#name)
+enum { KEYS_MAX = 1024 };
 
-enum { NS_PER_SEC = 1000000000, KEYS_MAX = 1024 };
-
-static void *libc_function(const char *name)
+void *sim_libc_function(const char *name)
 {
     void *found = dlsym(RTLD_NEXT, name);
 
@@ -37,28 +28,12 @@ static void *libc_function(const char *name)
     return found;
 }
 
-/* The caller is a virtual thread; not so other threads of the process. */
-static bool is_virtual(void)
-{
-    return lw_sim_on && sim_is_here();
-}
-
 /* The real one's name. */
 static pthread_t sim_own_thread;
 
 __attribute__((constructor)) static void note_own_thread(void)
 {
     sim_own_thread = pthread_self();
-}
-
-static uint32_t mine(void)
-{
-    return sim_world->current->index + 1;
-}
-
-static int64_t nanoseconds(const struct timespec *time)
-{
-    return (int64_t)time->tv_sec * NS_PER_SEC + time->tv_nsec;
 }
 
 /* ---- threads */
@@ -250,304 +225,5 @@ LW_API int pthread_once(pthread_once_t *once, void (*routine)(void))
         *once = DONE;
         sim_wake(once, UINT32_MAX);
     }
-    return 0;
-}
-
-/* ---- mutexes */
-
-struct mutex { /* over pthread_mutex_t */
-    uint32_t owner;
-    uint32_t depth;
-};
-
-/* Where glibc keeps it: PTHREAD_MUTEX_NORMAL, _RECURSIVE, _ERRORCHECK. */
-static int kind_of(const pthread_mutex_t *mutex)
-{
-    return mutex->__data.__kind & 3;
-}
-
-static int mutex_lock(pthread_mutex_t *at, int64_t until)
-{
-    struct mutex *mutex = (struct mutex *)(void *)at;
-
-    sim_point();
-    if (mutex->owner == mine() && kind_of(at) == PTHREAD_MUTEX_RECURSIVE) {
-        mutex->depth++;
-        return 0;
-    }
-    if (mutex->owner == mine() && kind_of(at) == PTHREAD_MUTEX_ERRORCHECK)
-        return EDEADLK;
-    while (mutex->owner != 0)
-        if (!sim_block(at, until, "a pthread mutex") && mutex->owner != 0)
-            return ETIMEDOUT;
-    mutex->owner = mine();
-    mutex->depth = 1;
-    return 0;
-}
-
-static int mutex_unlock(pthread_mutex_t *at)
-{
-    struct mutex *mutex = (struct mutex *)(void *)at;
-
-    sim_point();
-    if (mutex->owner != mine() && kind_of(at) != PTHREAD_MUTEX_NORMAL)
-        return EPERM;
-    if (mutex->depth > 1) {
-        mutex->depth--;
-        return 0;
-    }
-    mutex->owner = 0;
-    mutex->depth = 0;
-    sim_wake(at, 1);
-    return 0;
-}
-
-LW_API int pthread_mutex_lock(pthread_mutex_t *mutex)
-{
-    typedef int lock(pthread_mutex_t *);
-    LIBC(lock, pthread_mutex_lock);
-
-    return is_virtual() ? mutex_lock(mutex, INT64_MAX) : libc_pthread_mutex_lock(mutex);
-}
-
-LW_API int pthread_mutex_trylock(pthread_mutex_t *mutex)
-{
-    typedef int trylock(pthread_mutex_t *);
-    struct mutex *at = (struct mutex *)(void *)mutex;
-    LIBC(trylock, pthread_mutex_trylock);
-
-    if (!is_virtual())
-        return libc_pthread_mutex_trylock(mutex);
-    sim_point();
-    if (at->owner != 0 && (at->owner != mine() || kind_of(mutex) != PTHREAD_MUTEX_RECURSIVE))
-        return EBUSY;
-    at->owner = mine();
-    at->depth++;
-    return 0;
-}
-
-LW_API int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until)
-{
-    typedef int timedlock(pthread_mutex_t *, const struct timespec *);
-    LIBC(timedlock, pthread_mutex_timedlock);
-
-    return is_virtual() ? mutex_lock(mutex, nanoseconds(until))
-                        : libc_pthread_mutex_timedlock(mutex, until);
-}
-
-LW_API int pthread_mutex_unlock(pthread_mutex_t *mutex)
-{
-    typedef int unlock(pthread_mutex_t *);
-    LIBC(unlock, pthread_mutex_unlock);
-
-    return is_virtual() ? mutex_unlock(mutex) : libc_pthread_mutex_unlock(mutex);
-}
-
-/* ---- conditions: without state, the key says it all */
-
-static int condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t until)
-{
-    bool woken;
-
-    if (((struct mutex *)(void *)mutex)->owner != mine())
-        return EPERM;
-    (void)mutex_unlock(mutex); /* nobody runs between this and the wait but for its point */
-    woken = sim_block(condition, until, "a pthread condition");
-    (void)mutex_lock(mutex, INT64_MAX);
-    return woken ? 0 : ETIMEDOUT;
-}
-
-LW_API int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-{
-    typedef int wait(pthread_cond_t *, pthread_mutex_t *);
-    LIBC(wait, pthread_cond_wait);
-
-    return is_virtual() ? condition_wait(condition, mutex, INT64_MAX)
-                        : libc_pthread_cond_wait(condition, mutex);
-}
-
-LW_API int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
-                                  const struct timespec *until)
-{
-    typedef int timedwait(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
-    LIBC(timedwait, pthread_cond_timedwait);
-
-    return is_virtual() ? condition_wait(condition, mutex, nanoseconds(until))
-                        : libc_pthread_cond_timedwait(condition, mutex, until);
-}
-
-static int condition_wake(pthread_cond_t *condition, uint32_t count)
-{
-    sim_point();
-    sim_wake(condition, count);
-    return 0;
-}
-
-LW_API int pthread_cond_signal(pthread_cond_t *condition)
-{
-    typedef int wake(pthread_cond_t *);
-    LIBC(wake, pthread_cond_signal);
-
-    return is_virtual() ? condition_wake(condition, 1) : libc_pthread_cond_signal(condition);
-}
-
-LW_API int pthread_cond_broadcast(pthread_cond_t *condition)
-{
-    typedef int wake(pthread_cond_t *);
-    LIBC(wake, pthread_cond_broadcast);
-
-    return is_virtual() ? condition_wake(condition, UINT32_MAX)
-                        : libc_pthread_cond_broadcast(condition);
-}
-
-/* ---- semaphores: the value is where glibc keeps it, in the first word */
-
-static int semaphore_wait(sem_t *semaphore, int64_t until)
-{
-    uint32_t *value = (uint32_t *)(void *)semaphore;
-
-    sim_point();
-    while (*value == 0) {
-        if (!sim_block(semaphore, until, "a POSIX semaphore") && *value == 0) {
-            errno = ETIMEDOUT;
-            return -1;
-        }
-    }
-    --*value;
-    return 0;
-}
-
-LW_API int sem_wait(sem_t *semaphore)
-{
-    typedef int wait(sem_t *);
-    LIBC(wait, sem_wait);
-
-    return is_virtual() ? semaphore_wait(semaphore, INT64_MAX) : libc_sem_wait(semaphore);
-}
-
-LW_API int sem_timedwait(sem_t *semaphore, const struct timespec *until)
-{
-    typedef int wait(sem_t *, const struct timespec *);
-    LIBC(wait, sem_timedwait);
-
-    return is_virtual() ? semaphore_wait(semaphore, nanoseconds(until))
-                        : libc_sem_timedwait(semaphore, until);
-}
-
-LW_API int sem_post(sem_t *semaphore)
-{
-    typedef int post(sem_t *);
-    LIBC(post, sem_post);
-
-    if (!is_virtual())
-        return libc_sem_post(semaphore);
-    sim_point();
-    ++*(uint32_t *)(void *)semaphore;
-    sim_wake(semaphore, 1);
-    return 0;
-}
-
-/* ---- time: all clocks are the virtual one */
-
-static struct timespec look_at_clock(void)
-{
-    int64_t now;
-
-    sim_point();
-    now = sim_now();
-    return (struct timespec){.tv_sec = now / NS_PER_SEC, .tv_nsec = now % NS_PER_SEC};
-}
-
-LW_API int clock_gettime(clockid_t clock, struct timespec *time)
-{
-    typedef int get(clockid_t, struct timespec *);
-    LIBC(get, clock_gettime);
-
-    if (sim_sanitizer_asks(__builtin_return_address(0)) || !is_virtual())
-        return libc_clock_gettime(clock, time);
-    *time = look_at_clock();
-    return 0;
-}
-
-LW_API int gettimeofday(struct timeval *restrict time, void *restrict zone)
-{
-    typedef int get(struct timeval *, void *);
-    struct timespec now;
-    LIBC(get, gettimeofday);
-
-    if (!is_virtual())
-        return libc_gettimeofday(time, zone);
-    now = look_at_clock();
-    *time = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
-    return 0;
-}
-
-LW_API time_t time(time_t *at)
-{
-    typedef time_t get(time_t *);
-    struct timespec now;
-    LIBC(get, time);
-
-    if (!is_virtual())
-        return libc_time(at);
-    now = look_at_clock();
-    if (at != NULL)
-        *at = now.tv_sec;
-    return now.tv_sec;
-}
-
-static int sleep_until(int64_t until)
-{
-    sim_point();
-    while (sim_block(&until, until, "a sleep"))
-        continue;
-    return 0;
-}
-
-LW_API int clock_nanosleep(clockid_t clock, int flags, const struct timespec *time,
-                           struct timespec *rest)
-{
-    typedef int nap(clockid_t, int, const struct timespec *, struct timespec *);
-    LIBC(nap, clock_nanosleep);
-
-    if (!is_virtual())
-        return libc_clock_nanosleep(clock, flags, time, rest);
-    return sleep_until(nanoseconds(time) + ((flags & TIMER_ABSTIME) != 0 ? 0 : sim_now()));
-}
-
-LW_API int nanosleep(const struct timespec *time, struct timespec *rest)
-{
-    typedef int nap(const struct timespec *, struct timespec *);
-    LIBC(nap, nanosleep);
-
-    return is_virtual() ? sleep_until(sim_now() + nanoseconds(time)) : libc_nanosleep(time, rest);
-}
-
-LW_API int usleep(useconds_t microseconds)
-{
-    typedef int nap(useconds_t);
-    LIBC(nap, usleep);
-
-    return is_virtual() ? sleep_until(sim_now() + (int64_t)microseconds * 1000)
-                        : libc_usleep(microseconds);
-}
-
-LW_API unsigned sleep(unsigned seconds)
-{
-    typedef unsigned nap(unsigned);
-    LIBC(nap, sleep);
-
-    return is_virtual() ? (unsigned)sleep_until(sim_now() + (int64_t)seconds * NS_PER_SEC)
-                        : libc_sleep(seconds);
-}
-
-LW_API int sched_yield(void)
-{
-    typedef int yield(void);
-    LIBC(yield, sched_yield);
-
-    if (!is_virtual())
-        return libc_sched_yield();
-    sim_yield();
     return 0;
 }

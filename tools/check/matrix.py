@@ -26,7 +26,7 @@ BAD = {"FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS"}
 BUILD_LIMIT = 900   # seconds; a compiler that hangs must not hang us
 
 FULL = ["-Dchecks=full"]
-# Models and simulations do not depend on how the rest is built: once or twice is enough.
+# Models and simulations hardly depend on how the rest is built: here and under ASan is enough.
 REAL = ["--no-suite=models"]
 NO_SIM = ["-Dsimulations=false"]
 CLANG = {"CC": "clang", "CXX": "clang++"}
@@ -52,7 +52,7 @@ WAYS = {
     "gcc-debug": Way(GCC, ["--buildtype=debug", *FULL]),
     "gcc-release": Way(GCC, ["--buildtype=release", *NO_SIM], REAL),
     "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL, *NO_SIM], REAL),
-    "clang-release": Way(CLANG, ["--buildtype=release"], ["--no-suite=models"]),
+    "clang-release": Way(CLANG, ["--buildtype=release", *NO_SIM], REAL),
     "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL, *NO_SIM],
                 ["--no-suite=heavy", *REAL]),
     "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* For those who define libc's functions before libc does: see libc.c. */
+#ifndef LW_RUNTIME_SIM_LIBC_H
+#define LW_RUNTIME_SIM_LIBC_H
+
+#include <time.h>
+
+#include "runtime/sim/world.h"
+
+/* First thing in a function: libc's own is libc_<name>. */
+#define LIBC(type, name)                                                                           \
+    static type *libc_##name;                                                                      \
+    if (libc_##name == NULL)                                                                       \
+    libc_##name = (type *)(uintptr_t)sim_libc_function(#name)
+
+enum { NS_PER_SEC = 1000000000 };
+
+void *sim_libc_function(const char *name);
+
+/* The caller is a virtual thread; not so other threads of the process. */
+LW_INLINE bool is_virtual(void)
+{
+    return lw_sim_on && sim_is_here();
+}
+
+LW_INLINE uint32_t mine(void)
+{
+    return sim_world->current->index + 1;
+}
+
+LW_INLINE int64_t nanoseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * NS_PER_SEC + time->tv_nsec;
+}
+
+#endif
