@@ -168,8 +168,7 @@ void lw_cancel_restore(struct lw_record *me);
 
 #include "runtime/queue.h"
 
-static inline void lw_make_all_ready(struct lw_record *first, struct lw_record *last,
-                                     uint32_t count)
+static inline void lw_make_all_ready(struct lw_record *first)
 {
     struct lw_record *next;
 
