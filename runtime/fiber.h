@@ -195,7 +195,8 @@ LW_INLINE void lw_fiber_leave(struct lw_thread *thread, const struct lw_record *
                               void **saved_sp, void **fake)
 {
 #ifdef LW_SIMULATED
-    lw_sim_fences(__ATOMIC_RELEASE); /* that of the switch itself, which is not one of atomic.h */
+    if (LW_SIM_RARELY(lw_sim_weak) && saved_sp != NULL)
+        lw_sim_releases(saved_sp, sizeof *saved_sp); /* the switch's own store, [S1] */
 #endif
 #if defined(LW_TSAN)
     struct lw_stack_head *head = to != NULL ? lw_record_stack(to) : NULL;

@@ -101,7 +101,7 @@ void sim_fail(int verdict, const char *format, ...)
 {
     va_list args;
 
-    lw_sim_on = false; /* no points from here on */
+    lw_sim_on = lw_sim_weak = false; /* no points from here on */
     run->verdict = verdict;
     va_start(args, format);
     (void)vsnprintf(run->reason, sizeof run->reason, format, args);
@@ -193,10 +193,12 @@ static void choose_weather(void)
 static void run_test(void *arg)
 {
     lw_options options = {.name = "sim", .workers = sim_settings->workers};
+    unsigned weak_one_in = sim_settings->weak_one_in != 0 ? sim_settings->weak_one_in : 4;
 
     (void)arg;
     choose_weather();
-    lw_sim_weak = sim_choose(4) == 3;
+    if (sim_choose(weak_one_in) == weak_one_in - 1)
+        sim_weak_begin();
     lw_asym_symmetric = sim_choose(4) == 3; /* where membarrier(2) is missing */
     if (sim_settings->plain) {
         run->status = enter_test(run->arg);
@@ -213,7 +215,6 @@ static void run_test(void *arg)
         say_failure();
     }
     lw_sim_weak = false;
-    sim_weak_flush_all();
 }
 
 static int run_schedule(enum sim_strategy strategy, const struct sim_choices *list)
@@ -515,7 +516,7 @@ __attribute__((constructor)) static void sim_init(void)
     sim_settings = calloc(1, sizeof *sim_settings);
     sim_world = calloc(1, sizeof *sim_world);
     if (run == NULL || sim_settings == NULL || sim_world == NULL || !sim_plan_init() ||
-        !sim_memory_init()) {
+        !sim_weak_init() || !sim_memory_init()) {
         run = NULL;
         return;
     }

@@ -262,6 +262,7 @@ SIM_UNSEEN void sim_reschedule(void)
         }
         if (next == INT64_MAX)
             sim_fail(LW_SIM_STUCK, "nobody can run, and not all are done");
+        sim_weak_flush_all();
         sim_world->idle += next > sim_world->now ? next - sim_world->now : 0;
         time_goes_on(next);
     }
@@ -374,6 +375,7 @@ struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg)
     sim_sanitizer_root(thread->stack, SIM_STACK_BYTES);
     (void)snprintf(thread->name, sizeof thread->name, "thread-%u", thread->index);
     sim_plan_new_thread(thread);
+    sim_weak_thread(thread->index);
     sim_plan_ask_soon();
     return thread;
 }

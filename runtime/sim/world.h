@@ -188,9 +188,12 @@ bool sim_is_here(void);
 void sim_specific_end(struct sim_thread *thread);
 
 /* ---- weak memory (weak.c) */
-void sim_weak_flush(void);     /* all see what the running thread has stored */
-void sim_weak_flush_all(void); /* all see what all have */
-void sim_weak_age(void);       /* time passes: others see some of it */
+bool sim_weak_init(void);             /* at load time; false: no memory */
+void sim_weak_begin(void);            /* from here on, in this schedule */
+void sim_weak_thread(unsigned index); /* there is a new one */
+void sim_weak_flush(void);            /* all see what the running thread has seen */
+void sim_weak_flush_all(void);        /* all see the newest */
+void sim_weak_age(void);              /* another thread goes on: perhaps it does */
 
 /* ---- failures (run.c) */
 __attribute__((noreturn)) void sim_crash(const char *text);

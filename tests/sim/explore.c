@@ -60,6 +60,7 @@ void sim_some(lw_fn *test, void *arg, unsigned fewer)
 {
     uint64_t schedules = number_in("LW_SIM_SCHEDULES", (uint64_t)rounds(SCHEDULES));
 
+    sim_settings->weak_one_in = (unsigned)number_in("LW_SIM_WEAK", 0);
     for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
         lw_sim_options options = {.strategy = (lw_sim_strategy)strategy,
                                   .seed = number_in("LW_SIM_FIRST", 1),

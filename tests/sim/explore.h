@@ -7,8 +7,8 @@
  * lw_sim_point(), nowhere else: plain variables between them need no lock.
  *
  * In the environment LW_SIM_SCHEDULES is how many schedules each cell (a test and a strategy) runs,
- * LW_SIM_FIRST the seed of its first one, LW_SIM_LOG the file to which each cell adds a line: see
- * tests/sim/soak. */
+ * LW_SIM_FIRST the seed of its first one, LW_SIM_WEAK: memory is weak in one of so many of them,
+ * LW_SIM_LOG the file to which each cell adds a line: see tests/sim/soak. */
 #ifndef LW_TESTS_SIM_EXPLORE_H
 #define LW_TESTS_SIM_EXPLORE_H
 
@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "runtime/sim/settings.h"
+#include "runtime/sim/world.h"
 #include "tests/support.h"
 
 /* In schedules drawn at random and in as many by PCT test(arg) must pass: cr_assert says so. */
@@ -52,10 +53,14 @@ static inline int end_of(lw_task task)
     return status;
 }
 
-/* Let others run until it is so. */
+/* Let others run until it is so; and then see all that they have done, of which a plain variable
+ * tells no more than itself. */
 #define UNTIL(truth)                                                                               \
-    while (!(truth))                                                                               \
-    lw_yield()
+    do {                                                                                           \
+        while (!(truth))                                                                           \
+            lw_yield();                                                                            \
+        sim_weak_flush_all();                                                                      \
+    } while (0)
 
 static inline lw_task start_waiting(lw_fn *fn, void *arg)
 {
