@@ -43,8 +43,8 @@ static int attach(void)
     }
     lw_store_rlx(&record->fn, NULL);
     lw_store_rlx(&record->site, 0);
-    lw_store_rlx(&record->peer, LW_PEER_DETACHED);
-    lw_store_rlx(&record->place, LW_PLACE_GUEST);
+    lw_store_rel(&record->peer, LW_PEER_DETACHED); /* [R4] */
+    lw_store_rel(&record->place, LW_PLACE_GUEST);  /* [R4] */
     lw_store_rel(&record->ctl, lw_load_rlx(&record->ctl) | LW_LIVE);
     lw_fiber_begin(record, NULL);
     cold = lw_record_cold(record);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Spawn, and how a task ends.  Who learns of its end: join.c, group.c. */
+/* Spawn, and how a task ends.  Who learns of its end: join.c, group.c.
+ *
+ * [R4] the end of the slot's last life -> who looks up one of its handles: what the next life
+ *      stores into peer (or group) and place (release) -> a load of it, and then of ctl once more
+ *      (acquire; look_up() of join.c).  Who has found something of the next life finds that the
+ *      last one is over. */
 #include <latchwork/task.h>
 
 #include <errno.h>
@@ -100,7 +105,7 @@ LW_INLINE void fill(struct lw_record *record, uint64_t ctl, lw_fn *fn, void *arg
     lw_store_rlx(&record->fn, fn);
     lw_store_rlx(&record->arg, arg);
     lw_store_rlx(&record->site, ((uintptr_t)site & SITE_MASK) | (uint64_t)epoch << 48);
-    lw_store_rlx(&record->place, place);
+    lw_store_rel(&record->place, place); /* [R4] */
     lw_store_rel(&record->ctl, ctl | LW_LIVE);
 }
 
@@ -170,10 +175,10 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
     if (err < 0)
         return err;
     ctl = lw_load_rlx(&record->ctl);
-    if (group != NULL)
-        lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
+    if (group != NULL) /* [R4] */
+        lw_store_rel(&record->group, group);
     else
-        lw_store_rlx(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : lw_peer_none(ctl));
+        lw_store_rel(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : lw_peer_none(ctl));
     if (task != NULL)
         name_task(task, record, ctl);
     fill(record, ctl, fn, arg,
@@ -231,7 +236,7 @@ int lw_spawn(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *options
                     (record = take_quickly(worker)) == NULL))
         return lw_task_spawn(task, fn, arg, options, __builtin_return_address(0), NULL, 0);
     ctl = lw_load_rlx(&record->ctl);
-    lw_store_rlx(&record->peer, lw_peer_none(ctl));
+    lw_store_rel(&record->peer, lw_peer_none(ctl)); /* [R4] */
     name_task(task, record, ctl);
     fill(record, ctl, fn, arg, place_in(worker->runtime, worker->runtime->stack_class),
          __builtin_return_address(0), 0);
@@ -249,7 +254,7 @@ int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, co
     if (lw_unlikely(worker == NULL || options != NULL || fn == NULL ||
                     (record = take_quickly(worker)) == NULL))
         return lw_task_spawn(NULL, fn, arg, options, site, group, epoch);
-    lw_store_rlx(&record->group, group); /* stale handles are looked up meanwhile */
+    lw_store_rel(&record->group, group); /* [R4] */
     fill(record, lw_load_rlx(&record->ctl), fn, arg,
          place_in(worker->runtime, worker->runtime->stack_class) | LW_PLACE_CHILD, site, epoch);
     lw_store_rlx(&worker->spawned, lw_load_rlx(&worker->spawned) + 1);
