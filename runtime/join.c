@@ -10,8 +10,9 @@
  * A cancel that has ended the joiner's wait is not lost when the task it waited for ends all the
  * same before the joiner runs: the join succeeds, and the cancel waits for the next wait.
  *
- * [J2] CAS of the target's peer; load of my own peer  <->  the same of another: all seq_cst.  A
- *      wait is published before the peer word that names it (release -> acquire). */
+ * [J2] CAS of the target's peer; load of my own peer, and of those on the way up  <->  the same of
+ *      another: all seq_cst.  A wait is published before the peer word that names it (release ->
+ *      acquire). */
 #include <latchwork/task.h>
 
 #include <errno.h>
@@ -56,8 +57,8 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
     /* ctl first: what is read after it is of this life, or of a later one, whose ctl is another. */
     *ctl = lw_load_acq(&(*record)->ctl); /* [R1] */
     place = lw_load_rlx(&(*record)->place);
-    *peer = lw_load_acq(&(*record)->peer); /* [J1] */
-    lw_fence_acq(); /* place and peer, then once more whose they are */
+    *peer = lw_load_rlx(&(*record)->peer);
+    lw_fence_acq(); /* [J1] [R4]: place and peer, then once more whose they are */
     if (LW_CTL_GENERATION(*ctl) != lw_id_generation(task.id) || (*ctl & LW_LIVE) == 0 ||
         /* Without the second look they may be those of the slot's next life. */
         lw_recheck(LW_CTL_GENERATION(lw_load_rlx(&(*record)->ctl)) != lw_id_generation(task.id)))
@@ -74,7 +75,7 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
  * the word is a pointer, whose tag is NONE; of a guest it is DETACHED.) */
 static struct lw_record *joiner_for_ever(const struct lw_record *record)
 {
-    uint64_t peer = lw_load_acq(&record->peer), wait; /* [J2] */
+    uint64_t peer = lw_load_sc(&record->peer), wait; /* [J2] */
     struct lw_record *joiner;
     const struct lw_cold *cold;
     bool for_ever;
