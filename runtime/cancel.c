@@ -65,8 +65,10 @@ int lw_cancel(lw_task task)
         return -ECHILD;
     if (record == NULL || lw_ctl_is_over(lw_load_acq(&record->ctl), generation))
         return -ESRCH;
-    if (lw_record_is_guest(record))
-        return -EPERM;
+    if (lw_record_is_guest(record)) {
+        lw_fence_acq(); /* [R4] it may be the slot's next life that is a plain thread's */
+        return lw_ctl_is_over(lw_load_rlx(&record->ctl), generation) ? -ESRCH : -EPERM;
+    }
     if (lw_record_is_done(record))
         return -ESRCH; /* fn has ended, nobody has joined */
     if (!lw_cancel_request(record, generation))
