@@ -61,15 +61,6 @@ static int take_again(lw_lock *lock, struct lw_cold *cold, uint32_t depth, const
     return err;
 }
 
-/* The task ends its own wait, in which it has not blocked yet; false: somebody else was faster. */
-static bool withdraw(struct lw_cold *cold)
-{
-    uint64_t seen = lw_load_acq(&cold->wait);
-
-    return (seen & LW_PHASE_MASK) == LW_PHASE_ARMED &&
-           lw_cas_acq_rel(&cold->wait, &seen, lw_wait_ended(seen, LW_CLOSED));
-}
-
 static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_record *me = lw_current();
@@ -93,7 +84,7 @@ static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, con
     refused = release_wholly(lock, &depth);
     /* A record has one wait: a release that waits has wrecked ours, and our place in the queue. */
     lw_check(lw_load_rlx(&cold->wait) >> LW_STATE_BITS == sequence);
-    outcome = refused < 0 && withdraw(cold) ? LW_CLOSED : lw_wait_finish(me);
+    outcome = refused < 0 && lw_wait_end_own(me, LW_CLOSED) ? LW_CLOSED : lw_wait_finish(me);
     if (outcome != LW_GRANTED) {
         take_guard(condition);
         lw_queue_remove(&condition->wait._queue, &cold->node);

@@ -109,7 +109,7 @@ static bool is_orphaned(uint64_t owner)
 {
     uint64_t id = owner >> LW_LOCK_OWNER_SHIFT;
     const struct lw_record *record = lw_record_of(id);
-    uint64_t ctl = lw_load_acq(&record->ctl);
+    uint64_t ctl = lw_load_rlx(&record->ctl); /* of that life, or of a later one: [L3] */
 
     return LW_CTL_GENERATION(ctl) != lw_id_generation(id) || (ctl & LW_LIVE) == 0 ||
            lw_record_is_done(record);

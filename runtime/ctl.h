@@ -8,6 +8,10 @@
  * all fresh ones at once; withdrawing takes one of each back while it is still fresh.  Both counts
  * saturate.
  *
+ * [X1] what was done before a cancel -> who is cancelled: request (release) -> take (acquire).
+ *      Between the two there are only compare-and-swaps, which are one release sequence: the
+ *      others need no order.  (What a life has left is ordered by who hands the record on.)
+ *
  * Header-only, without system calls: tests/models runs these very lines. */
 #ifndef LW_RUNTIME_CTL_H
 #define LW_RUNTIME_CTL_H
@@ -37,19 +41,19 @@ LW_INLINE bool lw_ctl_request(struct lw_record *record, uint32_t generation)
     do {
         if (lw_ctl_is_over(ctl, generation))
             return false;
-    } while (!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_one_more(ctl))); /* [W3] */
+    } while (!lw_cas_rel(&record->ctl, &ctl, lw_ctl_one_more(ctl))); /* [W3] [X1] */
     return true;
 }
 
 /* All fresh ones, to be delivered; the requests stay.  How many: 0 to 255. */
 LW_INLINE unsigned lw_ctl_take(struct lw_record *record, uint32_t generation)
 {
-    uint64_t ctl = lw_load_acq(&record->ctl);
+    uint64_t ctl = lw_load_rlx(&record->ctl);
 
     do {
         if (lw_ctl_is_over(ctl, generation) || (ctl & LW_CTL_FRESH_MASK) == 0)
             return 0;
-    } while (!lw_cas_acq_rel(&record->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK));
+    } while (!lw_cas_acq(&record->ctl, &ctl, ctl & ~LW_CTL_FRESH_MASK)); /* [X1] */
     return (unsigned)((ctl & LW_CTL_FRESH_MASK) >> LW_CTL_FRESH_SHIFT);
 }
 
@@ -64,20 +68,20 @@ LW_INLINE void lw_ctl_give_back(struct lw_record *record, uint32_t generation, u
         if (lw_ctl_is_over(ctl, generation))
             return;
         next = ctl + ((count < room ? count : room) << LW_CTL_FRESH_SHIFT);
-    } while (!lw_cas_acq_rel(&record->ctl, &ctl, next));
+    } while (!lw_cas_rlx(&record->ctl, &ctl, next));
 }
 
 /* One request less, if it was not delivered yet.  False: all were, or there is none, or that life
  * is over; *ctl says which. */
 LW_INLINE bool lw_ctl_withdraw(struct lw_record *record, uint32_t generation, uint64_t *ctl)
 {
-    *ctl = lw_load_acq(&record->ctl);
+    *ctl = lw_load_rlx(&record->ctl);
     do {
         if (lw_ctl_is_over(*ctl, generation) || (*ctl & LW_CTL_FRESH_MASK) == 0)
             return false;
-    } while (!lw_cas_acq_rel(&record->ctl, ctl,
-                             *ctl - (UINT64_C(1) << LW_CTL_FRESH_SHIFT) -
-                                 (UINT64_C(1) << LW_CTL_REQUESTS_SHIFT)));
+    } while (!lw_cas_rlx(&record->ctl, ctl,
+                         *ctl - (UINT64_C(1) << LW_CTL_FRESH_SHIFT) -
+                             (UINT64_C(1) << LW_CTL_REQUESTS_SHIFT)));
     return true;
 }
 
@@ -87,7 +91,7 @@ LW_INLINE bool lw_ctl_end(struct lw_record *record, uint64_t ctl)
 {
     uint32_t generation = LW_CTL_GENERATION(ctl);
 
-    while (lw_unlikely(!lw_cas_acq_rel(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
+    while (lw_unlikely(!lw_cas_rlx(&record->ctl, &ctl, lw_ctl_next_life(ctl)))) /* [R1] */
         if (LW_CTL_GENERATION(ctl) != generation)
             return false;
     return true;

@@ -19,8 +19,8 @@
  *
  * The waiters' queue is _reserved[0]; the members' list _children, linked through line 4 of cold.
  *
- * [G2] what a child did  ->  the waiter: running - 1 (acq_rel) by all; the last one's acquire; its
- *      wake.
+ * [G2] what a child did  ->  the waiter: running - 1 (release) by all, which are one release
+ *      sequence; the last one's acquire; its wake.
  *      A waiter that finds nobody running: load of the word (acquire). */
 #include <latchwork/group.h>
 
@@ -88,7 +88,7 @@ void lw_group_cancel(lw_group *group)
     do
         next = (word & ~(UINT64_C(0xffff) << EPOCH_SHIFT)) | (uint64_t)(uint16_t)(epoch(word) + 1)
                                                                  << EPOCH_SHIFT;
-    while (!lw_cas_acq_rel(word_of(group), &word, next));
+    while (!lw_cas_rlx(word_of(group), &word, next)); /* the guard orders it */
     /* Members leave the list under the guard before their records are given back, so all of these
      * are alive; one heavy fence serves them all. */
     for (struct lw_cold *cold = group->_children; cold != NULL; cold = cold->group_next) {
@@ -110,9 +110,9 @@ void lw_group_cancel(lw_group *group)
 static void set_teardown(struct lw_group *group, bool on)
 {
     if (on)
-        (void)lw_or_acq_rel(word_of(group), TEARDOWN);
+        (void)lw_or_rlx(word_of(group), TEARDOWN);
     else
-        (void)lw_and_acq_rel(word_of(group), ~(uint64_t)TEARDOWN);
+        (void)lw_and_rlx(word_of(group), ~(uint64_t)TEARDOWN);
 }
 
 /* Cancel what runs and what is still to be spawned by it. */
@@ -136,7 +136,7 @@ void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int s
             cold->group_next->group_prev = cold->group_prev;
         lw_guard_drop(word_of(group), GUARD);
     }
-    if (status < 0 && status != -ECANCELED && lw_cas_acq_rel(&group->_failure, &none, status) &&
+    if (status < 0 && status != -ECANCELED && lw_cas_rel(&group->_failure, &none, status) &&
         (group->flags & LW_GROUP_FAIL_FAST) != 0)
         tear_down(group); /* also of those that the owner has not come to spawn yet */
 }
@@ -150,13 +150,13 @@ static bool count_out(struct lw_group *group)
 
     for (;;) {
         if (lw_likely(running(word) != 0)) {
-            if (lw_cas_acq_rel(word_of(group), &word, word - ONE)) /* [G2] */
+            if (lw_cas_rel(word_of(group), &word, word - ONE)) /* [G2] */
                 return false;
         } else if ((word & GUARD) != 0) {
             lw_spin(&rounds);
             word = lw_load_rlx(word_of(group));
-        } else if (lw_cas_acq_rel(word_of(group), &word,
-                                  (word & ~(uint64_t)WAITED) | GUARD)) { /* [G2] */
+        } else if (lw_cas_acq(word_of(group), &word,
+                              (word & ~(uint64_t)WAITED) | GUARD)) { /* [G2] */
             return true;
         }
     }
@@ -209,12 +209,12 @@ static bool is_over(uint64_t word)
 static bool join_queue(struct lw_group *group, struct lw_record *me, lw_nsec deadline,
                        const void *site, bool shielded)
 {
-    uint64_t word = lw_load_acq(word_of(group)); /* [G2] */
+    uint64_t word = lw_load_rlx(word_of(group));
 
     while ((word & WAITED) == 0) {
         if (lw_recheck(running(word) == 0))
             return false; /* and nobody will come to wake us */
-        if (lw_cas_acq_rel(word_of(group), &word, (word - ONE) | WAITED))
+        if (lw_cas_rlx(word_of(group), &word, (word - ONE) | WAITED))
             break;
     }
     if (shielded)
@@ -235,7 +235,7 @@ static void leave_queue(struct lw_group *group, struct lw_record *me)
     if (node->next != NULL) {
         lw_queue_remove(waiters_of(group), node);
         if (*waiters_of(group) == NULL)
-            while (!lw_cas_acq_rel(word_of(group), &word, (word + ONE) & ~(uint64_t)WAITED))
+            while (!lw_cas_rlx(word_of(group), &word, (word + ONE) & ~(uint64_t)WAITED))
                 continue;
     }
     lw_guard_drop(word_of(group), GUARD);
@@ -254,8 +254,10 @@ static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec dead
     (void)lw_guard_take(word_of(group), GUARD);
     waits = join_queue(group, me, deadline, site, shielded);
     lw_guard_drop(word_of(group), GUARD);
-    if (!waits)
+    if (!waits) {
+        (void)lw_load_acq(word_of(group)); /* [G2] */
         return 0;
+    }
     outcome = shielded ? lw_wait_finish_shielded(me) : lw_wait_finish(me);
     if (outcome != LW_GRANTED)
         leave_queue(group, me);

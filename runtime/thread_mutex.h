@@ -28,7 +28,7 @@ static inline void lw_thread_mutex_lock(struct lw_thread_mutex *mutex)
 
 static inline void lw_thread_mutex_unlock(struct lw_thread_mutex *mutex)
 {
-    if (lw_swap_acq_rel(&mutex->word, 0) == 2) /* [M1] */
+    if (lw_swap_rel(&mutex->word, 0) == 2) /* [M1] */
         lw_sys.futex_wake(&mutex->word, 1);
 }
 

@@ -258,7 +258,7 @@ LW_MUST_CHECK LW_INLINE uint32_t lw_runtimes_pin(void)
 
 LW_INLINE void lw_runtimes_unpin(uint32_t pin)
 {
-    (void)lw_sub_acq_rel(&lw_runtimes_pins[pin], 1);
+    (void)lw_sub_rel(&lw_runtimes_pins[pin], 1);
 }
 
 /* ---- dump.c */
