@@ -193,7 +193,7 @@ static int join_in_a_ring(void *arg)
         it.tasks[i] = start(join_the_next, (void *)i);
     lw_event_set(&it.go);
     UNTIL(it.joined + it.deadlocks == 3);
-    LW_SIM_CHECK(it.deadlocks >= 1);
+    LW_SIM_CHECK(it.deadlocks == 1); /* where one gives way, the others need not */
     for (int i = 0; i < 3; i++) {
         int err = lw_join(it.tasks[i], NULL, LW_FOREVER);
 
