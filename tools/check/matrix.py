@@ -3,10 +3,11 @@
 """The matrix behind tools/test: ways to build and test, and checks, one after the other.
 
 A way is a build directory with its own options, and a run of meson's tests in it. Suites that carry
-the name "heavy" (a million of something) are left out where a tool makes everything several times
-slower. Under valgrind and under an emulator only suites of the library itself run, and
-LW_TEST_SLOW tells them to do fewer rounds; starting each test's process takes valgrind seconds, so
-a few suites that together allocate, wait and end in every way stand for the others.
+the name "heavy" (a million of something) are left out of clang's debug build, and where a tool
+makes everything several times slower. Under valgrind and under an emulator only suites of the
+library itself run, and LW_TEST_SLOW tells them to do fewer rounds; starting each test's process
+takes valgrind seconds, so a few suites that together allocate, wait and end in every way stand for
+the others.
 
 A check is one of the scripts beside this file; it counts as one test. The numbers are those of
 Criterion's own tests where a program is a suite of them.
@@ -51,7 +52,8 @@ class Way:
 WAYS = {
     "gcc-debug": Way(GCC, ["--buildtype=debug", *FULL]),
     "gcc-release": Way(GCC, ["--buildtype=release", *NO_SIM], REAL),
-    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL, *NO_SIM], REAL),
+    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL, *NO_SIM],
+                       ["--no-suite=heavy", *REAL]),
     "clang-release": Way(CLANG, ["--buildtype=release", *NO_SIM], REAL),
     "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL, *NO_SIM],
                 ["--no-suite=heavy", *REAL]),
