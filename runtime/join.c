@@ -203,8 +203,9 @@ int lw_detach(lw_task task)
         return 0;
     if (peer == LW_PEER_DONE)
         return reap(record, ctl, NULL);
-    /* Without the look what the slot's next life has for a peer would be this one's. */
-    if (lw_recheck(LW_CTL_GENERATION(lw_load_acq(&record->ctl)) != lw_id_generation(task.id)))
+    /* Without the look what the slot's next life has for a peer would be this one's.  Relaxed: what
+     * was found of that life was found with acquire, and nothing is read after it. */
+    if (lw_recheck(LW_CTL_GENERATION(lw_load_rlx(&record->ctl)) != lw_id_generation(task.id)))
         return -ESRCH;
     return lw_peer_is_taken(peer) ? -EBUSY : -EINVAL;
 }
