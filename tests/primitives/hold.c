@@ -179,3 +179,40 @@ Test(hold, of_an_ended_owner_is_known_though_the_hold_was_lost)
     sys_watch();
     run_with(1, take_from_the_ended, NULL);
 }
+
+/* ---- what there is beyond the record goes from task to task */
+
+static int hold_again_and_again(void *arg)
+{
+    lw_mutex mutexes[MANY] = {0};
+
+    (void)arg;
+    for (long round = 0; round < rounds(400); round++) {
+        int count = round % 4 == 0 ? MANY : 4;
+
+        for (int i = 0; i < count; i++)
+            cr_assert_eq(lw_mutex_acquire(&mutexes[i], LW_FOREVER), 0);
+        lw_yield();
+        for (int i = 0; i < count; i++)
+            cr_assert_eq(lw_mutex_release(&mutexes[i]), 0);
+        lw_yield();
+    }
+    return 0;
+}
+
+static int hold_in_parallel(void *arg)
+{
+    lw_task tasks[8];
+
+    (void)arg;
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(lw_spawn(&tasks[i], hold_again_and_again, NULL, NULL), 0);
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(join_status(tasks[i]), 0);
+    return 0;
+}
+
+Test(hold, each_of_many_tasks_finds_its_own)
+{
+    run_with(4, hold_in_parallel, NULL);
+}

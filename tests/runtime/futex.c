@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/atomic.h"
 #include "tests/support.h"
@@ -201,4 +202,36 @@ Test(futex, word_that_changes_back_is_no_timeout)
 {
     run_with(1, look_at_flicker, NULL);
     run_with(2, look_at_flicker, NULL);
+}
+
+/* Plain, and written for the last time when the thread waits already: only the wake orders it. */
+static int told[WAITERS];
+
+static void *be_told(void *arg)
+{
+    for (int i = 0; i < WAITERS; i++) {
+        cr_assert_eq(lw_futex_wait(&words[i], 0, LW_FOREVER), 0);
+        cr_assert_gt(told[i], 0);
+    }
+    return arg;
+}
+
+static int tell_a_thread(void *arg)
+{
+    pthread_t thread;
+
+    (void)arg;
+    memset(told, 0, sizeof told);
+    memset(words, 0, sizeof words);
+    cr_assert_eq(pthread_create(&thread, NULL, be_told, NULL), 0);
+    for (int i = 0; i < WAITERS; i++)
+        do
+            told[i]++;
+        while (lw_futex_wake(&words[i], 1) == 0 && sched_yield() == 0);
+    return pthread_join(thread, NULL);
+}
+
+Test(futex, a_thread_sees_what_was_done_before_it_was_woken)
+{
+    run_with(1, tell_a_thread, NULL);
 }

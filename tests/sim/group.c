@@ -218,3 +218,33 @@ Test(group, a_cancel_reaches_all_children)
 {
     sim_all(cancel_from_outside, NULL);
 }
+
+/* ---- ended while another cancels it: and it can be used again */
+
+static int cancel_again(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        lw_group_cancel(&it.group);
+    return 0;
+}
+
+static int end_and_use_again(void *arg)
+{
+    lw_task other;
+
+    (void)arg;
+    set_up(LW_GROUP_CANCEL_AT_END);
+    other = start(cancel_again, NULL);
+    for (int i = 0; i < 3; i++) {
+        spawn(child, NULL);
+        LW_SIM_CHECK(lw_group_end(&it.group, 0) == 0);
+        LW_SIM_CHECK(it.ended == i + 1);
+    }
+    return end_of(other);
+}
+
+Test(group, a_cancel_during_the_end_leaves_it_as_it_was)
+{
+    sim_all(end_and_use_again, NULL);
+}

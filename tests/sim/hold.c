@@ -5,7 +5,7 @@
 
 TestSuite(hold, .init = watchdog);
 
-enum { TASKS = 3 };
+enum { TASKS = 3, MANY = 20, ROUNDS = 6 };
 
 static struct {
     lw_mutex mutex, other;
@@ -146,4 +146,45 @@ static int repair_and_go_on(void *arg)
 Test(hold, a_lock_that_was_repaired_goes_on)
 {
     sim_all(repair_and_go_on, NULL);
+}
+
+/* ---- where the fourth and later holds are noted goes from task to task */
+
+static int hold_many(void *arg)
+{
+    static lw_mutex mutexes[TASKS][MANY];
+    lw_mutex *mine = mutexes[(uintptr_t)arg];
+
+    memset(mine, 0, sizeof mutexes[0]);
+    for (int round = 0; round < ROUNDS; round++) {
+        int count = sim_choose(2) == 1 ? MANY : 4;
+
+        for (int i = 0; i < count; i++)
+            LW_SIM_CHECK(lw_mutex_acquire(&mine[i], LW_FOREVER) == 0);
+        if (sim_choose(2) == 1)
+            lw_yield();
+        for (int i = 0; i < count; i++) /* each is found, by a walk */
+            LW_SIM_CHECK(lw_mutex_release(&mine[i]) == 0);
+        LW_SIM_CHECK(lw_mutex_acquire(&mine[0], LW_FOREVER) == 0);
+        LW_SIM_CHECK(lw_mutex_release(&mine[0]) == 0);
+    }
+    return 0;
+}
+
+static int hold_many_at_once(void *arg)
+{
+    lw_task tasks[TASKS];
+
+    (void)arg;
+    set_up(0);
+    for (uintptr_t i = 0; i < TASKS; i++)
+        tasks[i] = start(hold_many, (void *)i);
+    for (int i = 0; i < TASKS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    return 0;
+}
+
+Test(hold, each_task_finds_its_own)
+{
+    sim_all(hold_many_at_once, NULL);
 }
