@@ -157,17 +157,15 @@ bool lw_worker_is_spare(const struct lw_worker *worker)
 static void sleep_as_spare(struct lw_worker *worker)
 {
     lw_nsec time = sleep_time(worker, true);
-    int events = 0;
+    int events;
 
     end_search(worker, true); /* it looks at nothing once more: what came meanwhile is for others */
     lw_store_rlx(&worker->sleeps_long, 1);
-    lw_store_rel(&worker->asleep, LW_ASLEEP_SPARE);
-    lw_asym_heavy();
-    /* Who has just allowed it to work may have seen it awake, and not have rung: without the look
-     * it sleeps on. */
-    if (!lw_recheck(is_leaving(worker) || !lw_worker_is_spare(worker)))
-        events = lw_poller_sleep(&worker->poller, time);
-    lw_store_rel(&worker->asleep, LW_AWAKE);
+    lw_store_rlx(&worker->asleep, LW_ASLEEP_SPARE);
+    /* No second look: who allows it to work, or lets it leave, rings whether it sleeps or not, and
+     * the doorbell keeps. */
+    events = lw_poller_sleep(&worker->poller, time);
+    lw_store_rlx(&worker->asleep, LW_AWAKE);
     (void)lw_poller_handle(&worker->poller, events);
     lw_tick_awake();
 }
