@@ -159,6 +159,8 @@ static void dismiss(struct lw_runtime *runtime)
         lw_poller_ring(&runtime->workers[i]->poller);
     for (uint32_t i = 0; i < count; i++)
         (void)lw_sys.thread_join(runtime->workers[i]->pthread, NULL);
+    /* Else some push found a searcher, or a sleeper, that there was not. */
+    lw_debug_check(runtime->searching == 0 && runtime->sleeping == 0);
     lw_helpers_fini(runtime);
     lw_store_sc(&lw_runtimes[runtime->number], NULL); /* [T2] */
     flush_pins();
