@@ -411,3 +411,79 @@ Test(order, of_who_cancels)
 {
     sim_all(cancel, NULL);
 }
+
+/* ---- the mutex of threads: that of the table of runtimes is one */
+
+static void *count_as_thread(void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        lw_runtimes_lock();
+        count(&it.words[0]);
+        lw_sim_point();
+        count(&it.words[0]);
+        lw_runtimes_unlock();
+    }
+    return arg;
+}
+
+static int count_in_threads(void *arg)
+{
+    pthread_t threads[EACH];
+
+    (void)arg;
+    set_up();
+    for (int i = 0; i < EACH; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, count_as_thread, NULL) == 0);
+    for (int i = 0; i < EACH; i++)
+        LW_SIM_CHECK(pthread_join(threads[i], NULL) == 0);
+    LW_SIM_CHECK(lw_load_rlx(&it.words[0]) == EACH * 3 * 2);
+    return 0;
+}
+
+Test(order, of_who_holds_a_mutex_of_threads)
+{
+    sim_plain(count_in_threads, NULL);
+}
+
+/* ---- wherever children ran -> who stops the runtime */
+
+static int leave_quickly(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int outlive_children(void *arg)
+{
+    (void)arg;
+    for (unsigned n = 1 + sim_choose(2); n > 0; n--) {
+        int err = lw_spawn(NULL, leave_quickly, NULL, NULL);
+
+        LW_SIM_CHECK(err == 0 || err == -ESHUTDOWN);
+        lw_yield();
+    }
+    lw_yield();
+    put(0);
+    return 0;
+}
+
+static int stop_beside(void *arg)
+{
+    lw_options options = {.workers = 2};
+    lw_task_options to = {0};
+
+    (void)arg;
+    set_up();
+    LW_SIM_CHECK(lw_start(&to.runtime, &options) == 0);
+    LW_SIM_CHECK(lw_spawn(NULL, outlive_children, NULL, &to) == 0);
+    for (unsigned n = sim_choose(8); n > 0; n--)
+        lw_sim_point();
+    LW_SIM_CHECK(lw_stop(to.runtime, LW_FOREVER) == 0);
+    see(0);
+    return 0;
+}
+
+Test(order, of_who_stops_a_runtime)
+{
+    sim_plain(stop_beside, NULL);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors that are closed, or hung up, while others are inside calls on them: whoever waits is
+ * sent away, and the number is free in the end. */
+#include "tests/sim/explore.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "runtime/os/os.h"
+#include "runtime/sim/kernel.h"
+
+TestSuite(close, .init = watchdog);
+
+enum { READERS = 3, ROUNDS = 2 };
+
+static int pipes[READERS][2];
+static lw_semaphore finished; /* threads */
+
+static void open_pipe(int i)
+{
+    LW_SIM_CHECK(sim_pipe2(pipes[i], O_NONBLOCK | O_CLOEXEC) == 0);
+}
+
+static bool is_free(int fd)
+{
+    return lw_sys.fcntl(fd, F_GETFD, 0) < 0;
+}
+
+/* ---- a close ends the reads of threads
+ *
+ * Somebody has been there before: a close ends no call on a number of whose chunk it finds no
+ * records. */
+
+static void *read_until_closed(void *arg)
+{
+    char byte;
+
+    /* Late, it may meet a bell that has the number now. */
+    LW_SIM_CHECK(lw_read(pipes[(uintptr_t)arg][0], &byte, 1, LW_FOREVER) < 0);
+    LW_SIM_CHECK(lw_semaphore_release(&finished, 1) == 0);
+    return NULL;
+}
+
+static int close_one(void *arg)
+{
+    LW_SIM_CHECK(lw_close(pipes[(uintptr_t)arg][0]) == 0);
+    return 0;
+}
+
+static int look_in_vain(void *arg)
+{
+    char byte;
+
+    LW_SIM_CHECK(lw_read(pipes[(uintptr_t)arg][0], &byte, 1, lw_in(LW_US)) == -ETIMEDOUT);
+    return 0;
+}
+
+static int close_under_readers(void *arg)
+{
+    pthread_t threads[READERS];
+    lw_task tasks[READERS];
+
+    (void)arg;
+    finished = (lw_semaphore)LW_SEMAPHORE_INIT("finished", 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < READERS; i++)
+            open_pipe(i);
+        if (sim_choose(2) == 1) {
+            for (uintptr_t i = 0; i < READERS; i++)
+                tasks[i] = start(look_in_vain, (void *)i);
+            for (int i = 0; i < READERS; i++)
+                LW_SIM_CHECK(end_of(tasks[i]) == 0);
+        } else {
+            LW_SIM_CHECK(look_in_vain(NULL) == 0); /* a close knows of no record otherwise */
+        }
+        for (uintptr_t i = 0; i < READERS; i++)
+            LW_SIM_CHECK(pthread_create(&threads[i], NULL, read_until_closed, (void *)i) == 0);
+        for (unsigned n = sim_choose(8); n > 0; n--)
+            lw_yield();
+        for (uintptr_t i = 0; i < READERS; i++)
+            tasks[i] = start(close_one, (void *)i);
+        LW_SIM_CHECK(lw_semaphore_acquire(&finished, READERS, LW_FOREVER) == 0);
+        for (int i = 0; i < READERS; i++) {
+            LW_SIM_CHECK(pthread_join(threads[i], NULL) == 0);
+            LW_SIM_CHECK(end_of(tasks[i]) == 0);
+            LW_SIM_CHECK(lw_close(pipes[i][1]) == 0);
+        }
+    }
+    return 0;
+}
+
+Test(close, a_close_ends_the_reads_of_threads)
+{
+    sim_all(close_under_readers, NULL);
+}
+
+/* ---- a hang-up is heard while others come and go */
+
+static int read_for_a_while(void *arg)
+{
+    char byte;
+
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        ssize_t count = lw_read(pipes[0][0], &byte, 1, lw_in((1 + sim_choose(4)) * LW_US));
+
+        LW_SIM_CHECK(count == 0 || count == -ETIMEDOUT);
+    }
+    return 0;
+}
+
+static int hang_up_beside_readers(void *arg)
+{
+    lw_task tasks[READERS];
+
+    (void)arg;
+    open_pipe(0);
+    for (int i = 0; i < READERS; i++)
+        tasks[i] = start(read_for_a_while, NULL);
+    for (unsigned n = sim_choose(8); n > 0; n--)
+        lw_yield();
+    LW_SIM_CHECK(lw_close(pipes[0][1]) == 0);
+    for (int i = 0; i < READERS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    LW_SIM_CHECK(lw_close(pipes[0][0]) == 0);
+    LW_SIM_CHECK(is_free(pipes[0][0])); /* nobody is counted as inside who is not */
+    return 0;
+}
+
+Test(close, a_hang_up_is_heard_while_others_come_and_go)
+{
+    sim_all(hang_up_beside_readers, NULL);
+}
