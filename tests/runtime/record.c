@@ -280,3 +280,56 @@ Test(record, is_in_one_hand_at_a_time_and_none_is_lost)
     cr_assert_eq(lw_records_used(), used, "records were lost: new ones had to be carved");
     free(owners);
 }
+
+/* ---- the depot alone: each record is taken from there, and put back there at once */
+
+enum { DRAINS = 500000 };
+
+static uint32_t stop;
+
+static void *take_and_drain(void *arg)
+{
+    struct lw_record_cache cache = {0};
+
+    for (int i = 0; i < DRAINS; i++) {
+        struct lw_record *record = lw_record_take(&cache);
+
+        cr_assert_not_null(record);
+        cr_assert_eq(lw_add_acq_rel(&owners[lw_record_slot(record)], 1), 0,
+                     "a record is in two hands");
+        (void)lw_sub_acq_rel(&owners[lw_record_slot(record)], 1);
+        lw_record_give(&cache, record);
+        lw_record_drain(&cache);
+    }
+    return arg;
+}
+
+static void *trim_all(void *arg)
+{
+    while (lw_load_acq(&stop) == 0)
+        (void)lw_record_trim();
+    return arg;
+}
+
+Test(record, the_depot_loses_none_under_contention)
+{
+    pthread_t threads[THREADS], trimmers[2];
+    struct lw_record_cache cache = {0};
+    uint32_t used;
+
+    owners = calloc(LW_SLOTS_MAX, 1);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&trimmers[i], NULL, trim_all, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, take_and_drain, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        (void)pthread_join(threads[i], NULL);
+    lw_store_rel(&stop, 1);
+    for (int i = 0; i < 2; i++)
+        (void)pthread_join(trimmers[i], NULL);
+    used = lw_records_used();
+    for (uint32_t i = 0; i < used; i++)
+        cr_assert_not_null(lw_record_take(&cache));
+    cr_assert_eq(lw_records_used(), used, "records were lost: new ones had to be carved");
+    free(owners);
+}

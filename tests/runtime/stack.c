@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/os/os.h"
@@ -374,4 +375,88 @@ Test(stack, threads_and_a_trimmer_share_the_depot)
     (void)pthread_join(trim, NULL);
     lw_stack_counts(&carved, &idle);
     cr_assert_eq(carved, idle);
+}
+
+/* ---- the depot alone: what it counts is true, however many count at once */
+
+enum { PROMISERS = 3, PROMISES = 4000000, CARVED = 12000, DRAINS = 200000 };
+
+static unsigned small;
+
+static void *promise_and_withdraw(void *arg)
+{
+    for (int i = 0; i < PROMISES; i++) {
+        cr_assert_eq(lw_stack_promise(NULL, small), 0);
+        lw_stack_unpromise(NULL, small);
+    }
+    return arg;
+}
+
+static void *count(void *arg)
+{
+    size_t carved, idle;
+
+    while (lw_load_acq(&stop) == 0) {
+        lw_stack_counts(&carved, &idle);
+        cr_assert_leq(idle, carved);
+    }
+    return arg;
+}
+
+/* New ones as long as there are, and then the same few, each time from the depot. */
+static void *take_and_drain(void *arg)
+{
+    struct lw_stack_cache cache = {0};
+    struct lw_stack_head *chain = NULL, *head;
+
+    for (int i = 0; i < CARVED; i++) {
+        head = take(&cache, small);
+        head->next = chain;
+        chain = head;
+    }
+    while ((head = chain) != NULL) {
+        chain = head->next;
+        give(&cache, small, head);
+    }
+    for (int i = 0; i < DRAINS; i++) {
+        give(&cache, small, take(&cache, small));
+        lw_stack_drain(&cache);
+    }
+    return arg;
+}
+
+/* One that was not made cannot be withdrawn. */
+static bool are_all_withdrawn(void)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        (void)close(STDERR_FILENO);
+        lw_stack_unpromise(NULL, small);
+        _exit(0);
+    }
+    return waitpid(child, &status, 0) == child && WIFSIGNALED(status);
+}
+
+Test(stack, the_depot_counts_right_under_contention)
+{
+    pthread_t threads[PROMISERS], taker, trim, counter;
+    size_t carved, idle;
+
+    small = (unsigned)lw_stack_class(1);
+    (void)pthread_create(&trim, NULL, trimmer, NULL);
+    (void)pthread_create(&counter, NULL, count, NULL);
+    (void)pthread_create(&taker, NULL, take_and_drain, NULL);
+    for (int i = 0; i < PROMISERS; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, promise_and_withdraw, NULL), 0);
+    for (int i = 0; i < PROMISERS; i++)
+        (void)pthread_join(threads[i], NULL);
+    (void)pthread_join(taker, NULL);
+    lw_store_rel(&stop, 1);
+    (void)pthread_join(trim, NULL);
+    (void)pthread_join(counter, NULL);
+    lw_stack_counts(&carved, &idle);
+    cr_assert_eq(carved, idle);
+    cr_assert(are_all_withdrawn());
 }

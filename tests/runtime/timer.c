@@ -6,6 +6,7 @@
 #include "runtime/timer.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,4 +263,34 @@ Test(timer, node_moves_from_wheel_to_wheel)
     for (int i = 0; i < NODES; i++)
         cr_assert_eq(waits(i), i % 2 != 0);
     cr_assert_eq(other.count, 0);
+}
+
+/* ---- homes */
+
+enum { HOMES = 64, MOVES = 4000000 };
+
+static struct lw_wheel wheels[3];
+static uint32_t lodgers[HOMES];
+
+static void *move_in_and_out(void *arg)
+{
+    struct lw_wheel *mine = arg;
+
+    for (int i = 0; i < MOVES; i++) {
+        cr_assert_eq(lw_wheel_init(mine), 0);
+        cr_assert_eq(lw_add_acq_rel(&lodgers[mine->home % HOMES], 1), 0, "two have one home");
+        (void)lw_sub_acq_rel(&lodgers[mine->home % HOMES], 1);
+        lw_wheel_fini(mine);
+    }
+    return NULL;
+}
+
+Test(timer, a_home_is_one_wheels)
+{
+    pthread_t threads[3];
+
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, move_in_and_out, &wheels[i]), 0);
+    for (int i = 0; i < 3; i++)
+        (void)pthread_join(threads[i], NULL);
 }
