@@ -239,7 +239,11 @@ int lw_close(int fd)
     struct lw_wake_batch batch = {0};
     uint64_t state;
 
-    if (descriptor == NULL || lw_forked()) /* nobody ever used it here, or nobody else is left */
+    if (lw_forked()) /* nobody else is left */
+        return close_number(fd);
+    /* A first call may be on its way into a record that it makes just now: without one of our own
+     * it would wait for ever on a number that is closed. */
+    if (descriptor == NULL && lw_descriptor_make(fd, &descriptor) < 0)
         return close_number(fd);
 
     state = lw_descriptor_take(descriptor);

@@ -17,6 +17,7 @@ import copy
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -145,9 +146,8 @@ def build(name):
     except FileNotFoundError:
         known = None
     if known != options:
-        wipe = ["--wipe"] if os.path.isdir(os.path.join(directory, "meson-private")) else []
-        if not run(["meson", "setup", *wipe, directory, *way.options], log, way.compiler,
-                   BUILD_LIMIT):
+        shutil.rmtree(directory, ignore_errors=True)   # --wipe would keep options that are gone
+        if not run(["meson", "setup", directory, *way.options], log, way.compiler, BUILD_LIMIT):
             raise Failed(f"meson setup fails\n{tail(log)}")
         with open(stamp, "w", encoding="utf-8") as file:
             file.write(options)
