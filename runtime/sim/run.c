@@ -3,11 +3,7 @@
  *
  * A failure is reported from wherever it is noticed, on the failing thread's stack, and ends the
  * schedule: the engine goes on with what it was doing before, and the threads of the schedule are
- * never seen again.  All they had is put back when the next one begins.
- *
- * Shortening.  A failing schedule is a list of choices, most of which do not matter.  Ever smaller
- * parts of it are left out, and what still fails in the same way is kept (Zeller and Hildebrandt,
- * "Simplifying and Isolating Failure-Inducing Input", 2002). */
+ * never seen again.  All they had is put back when the next one begins. */
 #include <errno.h>
 #include <latchwork/runtime.h>
 #include <signal.h>
@@ -26,7 +22,6 @@
 enum {
     SCHEDULES_DEFAULT = 1000,
     STEPS_DEFAULT = 1000000,
-    SHORTENINGS_MAX = 2000, /* schedules */
     REASON_BYTES = 256,
 };
 
@@ -230,49 +225,11 @@ static int run_schedule(enum sim_strategy strategy, const struct sim_choices *li
     return run->verdict;
 }
 
-/* ---- shortening */
+/* ---- what is said of a failure */
 
-/* Does it fail as before without the choices from .. to - 1? */
-static bool fails_without(const struct sim_choices *from_list, size_t from, size_t to, int verdict,
-                          struct sim_choices *rest)
+static bool fails_by(const struct sim_choices *choices, int verdict)
 {
-    rest->count = 0;
-    for (size_t i = 0; i < from_list->count; i++)
-        if (i < from || i >= to)
-            rest->list[rest->count++] = from_list->list[i];
-    return run_schedule(SIM_BY_LIST, rest) == verdict;
-}
-
-/* Whatever part of that size can be. */
-static void leave_out(struct sim_choices *choices, size_t part, int verdict,
-                      struct sim_choices *rest, unsigned *tries)
-{
-    for (size_t from = 0; from < choices->count && *tries < SHORTENINGS_MAX; ++*tries) {
-        size_t to = from + part < choices->count ? from + part : choices->count;
-
-        if (fails_without(choices, from, to, verdict, rest)) {
-            memcpy(choices->list, rest->list, rest->count * sizeof *rest->list);
-            choices->count = rest->count;
-        } else {
-            from = to;
-        }
-    }
-}
-
-static void shorten(struct sim_choices *choices, int verdict)
-{
-    struct sim_choices rest = {.list = calloc(choices->count + 1, sizeof *rest.list)};
-    unsigned tries = 0;
-    size_t before;
-
-    if (rest.list == NULL)
-        return;
-    do {
-        before = choices->count;
-        for (size_t part = choices->count; part > 0; part /= 2)
-            leave_out(choices, part, verdict, &rest, &tries);
-    } while (choices->count < before && tries < SHORTENINGS_MAX);
-    free(rest.list);
+    return run_schedule(SIM_BY_LIST, choices) == verdict;
 }
 
 /* After a failure: the shortest list found, and what is to be said. */
@@ -290,8 +247,8 @@ static void explain(lw_sim_result *result, enum sim_strategy strategy)
     many = choices.count;
     if (verdict != LW_SIM_ENDLESS && !sim_settings->no_shortening) {
         run->silent = true;
-        shorten(&choices, verdict);
-        if (run_schedule(SIM_BY_LIST, &choices) != verdict)
+        sim_shorten(&choices, fails_by, verdict);
+        if (!fails_by(&choices, verdict))
             choices.count = 0; /* cannot be: it was the last that was kept */
         run->silent = false;
     }
