@@ -11,152 +11,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/sim/real_kernel.h"
+#include "tests/sim/two_kernels.h"
 
-enum { PLACES = 14, BYTES_MAX = 40, DRAIN_EVERY = 12, KERNELS = 2, REAL = 0, SIM = 1 };
-
-enum kind { NOTHING, COUNTER, PIPE, STREAM, TCP, PACKETS, UDP, EPOLL };
-
-static const char *const kind_names[] = {"nothing", "counter", "pipe", "unix",
-                                         "tcp",     "packets", "udp",  "epoll"};
-
-struct place {
-    enum kind kind;
-    int fds[KERNELS];
-    bool is_stream_listener, was_shut;
-    unsigned number; /* of its unix path */
-};
-
-int differential_loud;
-
-static struct place places[PLACES];
-static struct lw_sys tables[KERNELS];
-static const struct more_calls sim_calls = {sim_pipe2, sim_socketpair, sim_shutdown,
-                                            sim_getsockname};
-static const struct more_calls *const more[KERNELS] = {&real_calls, &sim_calls};
-static uint64_t state;
-static unsigned unix_made;
-static const char *unix_folder;
-static char report[4096];
-
-static unsigned draw(unsigned count)
-{
-    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)(state >> 33) % count;
-}
-
-static bool often(unsigned one_in)
-{
-    return draw(one_in) == 0;
-}
-
-__attribute__((format(printf, 1, 2))) static bool differ(const char *format, ...)
-{
-    va_list list;
-
-    va_start(list, format);
-    (void)vsnprintf(report, sizeof report, format, list);
-    va_end(list);
-    return false;
-}
-
-/* A value, or the error. */
-static long value_of(long result)
-{
-    return result >= 0 ? result : -errno;
-}
-
-static bool same(const char *what, const struct place *place, const long results[KERNELS])
-{
-    if (differential_loud)
-        fprintf(stderr, "%s of %s %d: %ld %ld\n", what, kind_names[place->kind],
-                (int)(place - places), results[REAL], results[SIM]);
-    return results[REAL] == results[SIM] ||
-           differ("%s of %s %d: real %ld (%s), simulated %ld (%s)", what, kind_names[place->kind],
-                  (int)(place - places), results[REAL],
-                  results[REAL] < 0 ? strerror((int)-results[REAL]) : "", results[SIM],
-                  results[SIM] < 0 ? strerror((int)-results[SIM]) : "");
-}
-
-/* Without it small segments wait for an answer to the one before (Nagle): 40 ms of real time. */
-static void send_at_once(const struct place *place)
-{
-    int one = 1;
-
-    for (unsigned k = 0; k < KERNELS; k++)
-        (void)tables[k].setsockopt(place->fds[k], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-}
-
-/* Made in both, or in neither. */
-static bool made(const char *what, struct place *place, enum kind kind, const long results[KERNELS])
-{
-    long signs[KERNELS] = {results[REAL] < 0 ? results[REAL] : 0,
-                           results[SIM] < 0 ? results[SIM] : 0};
-
-    *place = (struct place){.kind = kind, .fds = {(int)results[REAL], (int)results[SIM]}};
-    if (!same(what, place, signs))
-        return false;
-    if (results[REAL] < 0)
-        place->kind = NOTHING;
-    else if (kind == TCP)
-        send_at_once(place);
-    return true;
-}
-
-/* ---- addresses */
-
-static socklen_t unix_name(unsigned number, struct sockaddr_un *name)
-{
-    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
-    (void)snprintf(name->sun_path, sizeof name->sun_path, "%s/%u", unix_folder, number);
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name->sun_path) + 1);
-}
-
-static struct place *any_place(void)
-{
-    return &places[draw(PLACES)];
-}
-
-static struct place *free_place(void)
-{
-    for (unsigned i = 0; i < PLACES; i++)
-        if (places[i].kind == NOTHING)
-            return &places[i];
-    return NULL;
-}
-
-static bool is_socket(const struct place *place)
-{
-    return place->kind >= STREAM && place->kind <= UDP;
-}
-
-static bool is_inet(const struct place *place)
-{
-    return place->kind == TCP || place->kind == UDP;
-}
-
-/* The address that `goal` has in that kernel. */
-static socklen_t address_of(const struct place *goal, unsigned kernel,
-                            struct sockaddr_storage *address)
-{
-    socklen_t size = sizeof *address;
-
-    memset(address, 0, sizeof *address);
-    if (!is_inet(goal))
-        return unix_name(goal->number, (struct sockaddr_un *)address);
-    if (more[kernel]->name(goal->fds[kernel], (struct sockaddr *)address, &size) < 0)
-        return 0;
-    return size;
-}
+enum { BYTES_MAX = 40, DRAIN_EVERY = 12 };
 
 /* ---- steps: false when something differed */
 
@@ -172,11 +34,12 @@ static bool make_pair(struct place *place, enum kind kind)
     if (other == NULL)
         return true;
     for (unsigned k = 0; k < KERNELS; k++)
-        results[k] = value_of(kind == PIPE ? more[k]->pipe(fds[k], O_NONBLOCK | O_CLOEXEC)
-                                           : more[k]->pair(AF_UNIX,
-                                                      (kind == STREAM ? SOCK_STREAM : SOCK_DGRAM) |
-                                                          SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                                      0, fds[k]));
+        results[k] =
+            value_of(kind == PIPE ? more[k]->pipe(fds[k], O_NONBLOCK | O_CLOEXEC)
+                                  : more[k]->pair(AF_UNIX,
+                                                  (kind == STREAM ? SOCK_STREAM : SOCK_DGRAM) |
+                                                      SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                                  0, fds[k]));
     *place = (struct place){.kind = kind, .fds = {fds[REAL][0], fds[SIM][0]}};
     *other = (struct place){.kind = kind, .fds = {fds[REAL][1], fds[SIM][1]}};
     return same("pair", place, results) && same("pair", place, zero);
@@ -249,7 +112,7 @@ static bool take(struct place *place, unsigned size, int flags, long *count)
     if (!same(by_recv ? "recv" : "read", place, results))
         return false;
     return *count <= 0 || memcmp(bytes[REAL], bytes[SIM], (size_t)*count) == 0 ||
-           differ("bytes read from %s %d", kind_names[place->kind], (int)(place - places));
+           differ("bytes read from %s %d", name_of(place), (int)(place - places));
 }
 
 static bool receive(struct place *place)
@@ -472,11 +335,11 @@ static bool fetch(struct place *epoll)
     if (differential_loud)
         for (unsigned i = 0; i < PLACES; i++)
             if (sets[REAL][i] | sets[SIM][i])
-                fprintf(stderr, "  events of %s %u: %x %x\n", kind_names[places[i].kind], i,
-                        sets[REAL][i], sets[SIM][i]);
+                fprintf(stderr, "  events of %s %u: %x %x\n", name_of(&places[i]), i, sets[REAL][i],
+                        sets[SIM][i]);
     for (unsigned i = 0; i < PLACES; i++)
         if (sets[REAL][i] != sets[SIM][i])
-            return differ("events of %s %u: real %x, simulated %x", kind_names[places[i].kind], i,
+            return differ("events of %s %u: real %x, simulated %x", name_of(&places[i]), i,
                           sets[REAL][i], sets[SIM][i]);
     return same("epoll_wait", epoll, results);
 }
@@ -527,11 +390,7 @@ const char *differential_run(uint64_t seed, unsigned steps, const char *folder)
 {
     bool is_same = true;
 
-    state = seed;
-    unix_folder = folder;
-    real_kernel_fill(&tables[REAL]);
-    sim_kernel_fill(&tables[SIM]);
-    report[0] = '\0';
+    begin(seed, folder);
     for (unsigned i = 0; i < steps && is_same; i++)
         is_same = step(i);
     for (unsigned i = 0; i < PLACES; i++)

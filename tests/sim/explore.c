@@ -3,53 +3,26 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "tests/sim/cell.h"
 
 enum { SCHEDULES = 1000, WATCHDOG_S = 100 };
 
 static const char *const strategies[] = {
     [LW_SIM_RANDOM] = "random", [LW_SIM_PCT] = "pct", [LW_SIM_EXHAUSTIVE] = "every"};
 
-static uint64_t number_in(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-
-    return text != NULL && *text != '\0' ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static void log_cell(lw_sim_strategy strategy, const lw_sim_result *result, double took,
-                     int verdict)
-{
-    const char *path = getenv("LW_SIM_LOG");
-    FILE *file = path != NULL && *path != '\0' ? fopen(path, "a") : NULL;
-
-    if (file == NULL)
-        return;
-    (void)fprintf(file, "%s %llu %.3f %d %llu\n", strategies[strategy],
-                  (unsigned long long)result->schedules, took, verdict,
-                  (unsigned long long)result->seed);
-    (void)fclose(file);
-}
-
 static uint64_t explore(const lw_sim_options *options, lw_fn *test, void *arg)
 {
     lw_sim_result result;
-    double from = seconds();
+    double from = cell_seconds();
     int verdict;
 
     /* Each cell is given time anew, and more of it when it is to run for long. */
     (void)alarm((unsigned)(WATCHDOG_S + options->schedules / 100));
     verdict = lw_sim_run(options, test, arg, &result);
-    log_cell(options->strategy, &result, seconds() - from, verdict);
+    cell_log(strategies[options->strategy], result.schedules, cell_seconds() - from, verdict != 0,
+             result.seed);
     cr_assert_eq(verdict, LW_SIM_PASSED, "%s, seed %llu, choices \"%s\": verdict %d, status %d",
                  strategies[options->strategy], (unsigned long long)result.seed, result.choices,
                  verdict, result.status);
@@ -58,12 +31,12 @@ static uint64_t explore(const lw_sim_options *options, lw_fn *test, void *arg)
 
 void sim_some(lw_fn *test, void *arg, unsigned fewer)
 {
-    uint64_t schedules = number_in("LW_SIM_SCHEDULES", (uint64_t)rounds(SCHEDULES));
+    uint64_t schedules = cell_setting("LW_SIM_SCHEDULES", (uint64_t)rounds(SCHEDULES));
 
-    sim_settings->weak_one_in = (unsigned)number_in("LW_SIM_WEAK", 0);
+    sim_settings->weak_one_in = (unsigned)cell_setting("LW_SIM_WEAK", 0);
     for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
         lw_sim_options options = {.strategy = (lw_sim_strategy)strategy,
-                                  .seed = number_in("LW_SIM_FIRST", 1),
+                                  .seed = cell_setting("LW_SIM_FIRST", 1),
                                   .schedules = (schedules + fewer - 1) / fewer};
 
         (void)explore(&options, test, arg);
@@ -98,4 +71,16 @@ void sim_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least)
         cr_assert_geq(count, at_least);
     }
     sim_settings->workers = 0;
+}
+
+void sim_alone(lw_fn *test, void *arg, uint64_t schedules)
+{
+    lw_sim_options options = {.schedules = schedules};
+    lw_sim_result among, alone;
+
+    cr_assert_eq(lw_sim_run(&options, test, arg, &among), LW_SIM_PASSED);
+    options.seed = among.seed;
+    options.schedules = 1;
+    cr_assert_eq(lw_sim_run(&options, test, arg, &alone), LW_SIM_PASSED);
+    cr_assert_eq(alone.hash, among.hash);
 }

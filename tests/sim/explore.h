@@ -34,6 +34,10 @@ void sim_plain(lw_fn *test, void *arg);
  * one preemption, with two; of which there must be at least that many.  The count is printed. */
 void sim_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least);
 
+/* The last of so many schedules is the same when its seed is run alone: nothing gets from a
+ * schedule into those after it. */
+void sim_alone(lw_fn *test, void *arg, uint64_t schedules);
+
 /* ---- in a schedule */
 
 static inline lw_task start(lw_fn *fn, void *arg)

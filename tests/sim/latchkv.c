@@ -325,14 +325,7 @@ Test(latchkv, money_stays_under_key_locks_whoever_dies)
 /* Nothing of the server or of the schedules before gets into a schedule. */
 Test(latchkv, a_seed_serves_the_same_clients_again)
 {
-    lw_sim_options options = {.schedules = 40};
-    lw_sim_result among, alone;
-
-    cr_assert_eq(lw_sim_run(&options, serve_visits, NULL, &among), LW_SIM_PASSED);
-    options.seed = among.seed;
-    options.schedules = 1;
-    cr_assert_eq(lw_sim_run(&options, serve_visits, NULL, &alone), LW_SIM_PASSED);
-    cr_assert_eq(alone.hash, among.hash);
+    sim_alone(serve_visits, NULL, 40);
 }
 
 /* How many schedules it takes until it fails; 0: it does not. */

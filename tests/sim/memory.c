@@ -9,7 +9,7 @@
 #include "runtime/os/os.h"
 #include "runtime/sim/settings.h"
 #include "runtime/stack.h"
-#include "tests/support.h"
+#include "tests/sim/explore.h"
 
 TestSuite(memory, .init = watchdog);
 
@@ -45,14 +45,7 @@ static int hold_many(void *arg)
 
 Test(memory, a_schedule_finds_nothing_of_those_before_it)
 {
-    lw_sim_options options = {.schedules = 100};
-    lw_sim_result among, alone;
-
-    cr_assert_eq(lw_sim_run(&options, hold_many, NULL, &among), LW_SIM_PASSED);
-    options.seed = among.seed;
-    options.schedules = 1;
-    cr_assert_eq(lw_sim_run(&options, hold_many, NULL, &alone), LW_SIM_PASSED);
-    cr_assert_eq(alone.hash, among.hash);
+    sim_alone(hold_many, NULL, 100);
 }
 
 enum { SMALL = 32 << 10, LARGE = 128 << 10, LESS = 16 << 10, SMALL_COUNT = 20 };

@@ -21,10 +21,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/sim/settings.h"
+#include "tests/sim/cell.h"
 #include "tests/sim/left_out.h"
 
 enum { FAILED = 70, SKIPPED = 77, SCHEDULES_DEFAULT = 24, SECONDS_DEFAULT = 300 };
@@ -78,13 +78,6 @@ void cr_skip_(const char *format, ...)
     va_end(args);
     (void)fputc('\n', stderr);
     _exit(SKIPPED);
-}
-
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-    const char *text = getenv(variable);
-
-    return text != NULL && *text != '\0' ? strtoull(text, NULL, 0) : otherwise;
 }
 
 /* What a test does not say, its suite may say. */
@@ -152,32 +145,13 @@ static bool run_schedules(struct job *job, lw_sim_options options)
     return true;
 }
 
-static double seconds_since(const struct timespec *from)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - from->tv_sec) + 1e-9 * (double)(now.tv_nsec - from->tv_nsec);
-}
-
-/* As explore.c does it. */
 static bool run_cell(struct job *job, lw_sim_options options, const char *name)
 {
-    const char *path = getenv("LW_SIM_LOG");
     uint64_t before = account->schedules;
-    struct timespec from;
-    FILE *file;
-    bool passed;
+    double from = cell_seconds();
+    bool passed = run_schedules(job, options);
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &from);
-    passed = run_schedules(job, options);
-    file = path != NULL && *path != '\0' ? fopen(path, "a") : NULL;
-    if (file == NULL)
-        return passed;
-    (void)fprintf(file, "%s %llu %.3f %d %llu\n", name,
-                  (unsigned long long)(account->schedules - before), seconds_since(&from), !passed,
-                  (unsigned long long)account->seed);
-    (void)fclose(file);
+    cell_log(name, account->schedules - before, cell_seconds() - from, !passed, account->seed);
     return passed;
 }
 
@@ -210,15 +184,15 @@ static bool is_large(const struct cr_test_ *test)
 
 static _Noreturn void run_child(const struct cr_test_ *test, const struct cr_options_ *of_test)
 {
-    uint64_t schedules = number_of("LW_SIM_SCHEDULES", SCHEDULES_DEFAULT);
+    uint64_t schedules = cell_setting("LW_SIM_SCHEDULES", SCHEDULES_DEFAULT);
     struct job *job = malloc(sizeof *job);
-    lw_sim_options options = {.seed = number_of("LW_SIM_FIRST", 1), .steps_max = STEPS_MAX};
+    lw_sim_options options = {.seed = cell_setting("LW_SIM_FIRST", 1), .steps_max = STEPS_MAX};
     bool passed = job != NULL;
 
     if (is_large(test))
         schedules = (schedules + LARGE_ONE_IN - 1) / LARGE_ONE_IN;
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    (void)alarm((unsigned)number_of("LW_SIM_SECONDS", SECONDS_DEFAULT));
+    (void)alarm((unsigned)cell_setting("LW_SIM_SECONDS", SECONDS_DEFAULT));
     sim_settings->plain = true;
     sim_settings->program_data = true;
     sim_settings->own_weather = true;
@@ -264,9 +238,8 @@ static bool run(const struct cr_test_ *test)
 {
     struct cr_options_ options = options_of(test);
     const char *reason = reason_to_leave_out(test, &options);
-    struct timespec from;
     uint64_t before = account->schedules;
-    double seconds;
+    double from;
     int status = 0;
     bool passed, skipped;
     pid_t child;
@@ -275,7 +248,7 @@ static bool run(const struct cr_test_ *test)
         printf("ok - %s::%s # SKIP %s\n", test->suite, test->name, reason);
         return true;
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &from);
+    from = cell_seconds();
     (void)fflush(NULL);
     child = fork();
     if (child < 0) {
@@ -286,13 +259,12 @@ static bool run(const struct cr_test_ *test)
         run_child(test, &options);
     if (waitpid(child, &status, 0) != child)
         abort();
-    seconds = seconds_since(&from);
     skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
     passed = skipped || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
     printf("%s - %s::%s%s\n", passed ? "ok" : "not ok", test->suite, test->name,
            skipped ? " # SKIP" : "");
     printf("# %s::%s: %llu schedules, %.3f s\n", test->suite, test->name,
-           (unsigned long long)(account->schedules - before), seconds);
+           (unsigned long long)(account->schedules - before), cell_seconds() - from);
     if (WIFSIGNALED(status))
         (void)fprintf(stderr, "%s::%s: died of signal %d (%s)\n", test->suite, test->name,
                       WTERMSIG(status), strsignal(WTERMSIG(status)));
