@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/os/os.h"
@@ -382,3 +383,32 @@ size_t resident_bytes(void)
 }
 
 #endif
+
+/* ---- children */
+
+int run_in_child(lw_fn *fn, void *arg, char *heard, size_t size)
+{
+    int ends[2], status;
+    size_t length = 0;
+    ssize_t got;
+    pid_t child;
+
+    cr_assert_eq(pipe(ends), 0);
+    child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        (void)dup2(ends[1], STDERR_FILENO);
+        (void)close(ends[0]);
+        _exit(fn(arg));
+    }
+    (void)close(ends[1]);
+    while (length < size - 1 && (got = read(ends[0], heard + length, size - 1 - length)) != 0)
+        if (got > 0)
+            length += (size_t)got;
+        else if (errno != EINTR)
+            break;
+    heard[length] = '\0';
+    (void)close(ends[0]);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    return status;
+}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the suites share: a watchdog, runs on several numbers of workers, leaks that fail a test,
- * calls
- * of the system that are counted and fail when told to. */
+ * calls of the system that are counted and fail when told to, children that are heard. */
 #ifndef LW_TESTS_SUPPORT_H
 #define LW_TESTS_SUPPORT_H
 
@@ -10,8 +9,7 @@
 #include <sched.h>
 
 /* Run fn as the first task of a runtime of that many workers; its status must be 0, and nothing
- * may be
- * left: cr_assert says so. */
+ * may be left: cr_assert says so. */
 void run_with(unsigned workers, lw_fn *fn, void *arg);
 
 /* The same with 1, 2 and 4 workers. */
@@ -46,9 +44,8 @@ uint64_t random_draw(uint64_t *state);
 bool is_waiting(lw_task task);
 
 /* Calls that the library makes through its table, counted from sys_watch() on, which comes before
- * the
- * first lw_start().  sys_fail: the n-th call of that kind from now on (1: the next) fails, and if
- * `for_good` those after it; 0: none does. */
+ * the first lw_start().  sys_fail: the n-th call of that kind from now on (1: the next) fails, and
+ * if `for_good` those after it; 0: none does. */
 enum sys_call {
     SYS_CALLOC,
     SYS_MMAP,
@@ -75,5 +72,9 @@ struct resources count_resources(void);
 
 /* Resident memory of the process in bytes. */
 size_t resident_bytes(void);
+
+/* Run fn(arg) in a child process, whose exit code is what it returns.  What it says on standard
+ * error goes to heard[size], which is a string then.  How it ended, as of waitpid(). */
+int run_in_child(lw_fn *fn, void *arg, char *heard, size_t size);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A stack overflow is reported by name, and the program dies of it; every other fault is what it
  * would have been without us.  Each case is a child process, whose stderr is looked at. */
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -39,36 +38,25 @@ TestSuite(overflow, .init = setup);
 
 static char heard[8192];
 
-/* Run scenario() in a child; its stderr goes to heard.  How it ended, as of waitpid(). */
-static int in_child(void (*scenario)(void))
-{
-    int ends[2], status;
-    size_t size = 0;
-    ssize_t got;
-    pid_t child;
+struct scenario {
+    void (*run)(void);
+};
 
-    cr_assert_eq(pipe(ends), 0);
-    child = fork();
-    cr_assert_geq(child, 0);
-    if (child == 0) {
-        (void)dup2(ends[1], STDERR_FILENO);
-        (void)close(ends[0]);
-        (void)signal(SIGSEGV, SIG_DFL); /* Criterion's and the sanitizers' */
-        (void)signal(SIGBUS, SIG_DFL);
-        scenario();
-        _exit(0);
-    }
-    (void)close(ends[1]);
-    while (size < sizeof heard - 1 &&
-           (got = read(ends[0], heard + size, sizeof heard - 1 - size)) != 0)
-        if (got > 0)
-            size += (size_t)got;
-        else if (errno != EINTR)
-            break;
-    heard[size] = '\0';
-    (void)close(ends[0]);
-    cr_assert_eq(waitpid(child, &status, 0), child);
-    return status;
+static int run_scenario(void *arg)
+{
+    const struct scenario *scenario = arg;
+
+    (void)signal(SIGSEGV, SIG_DFL); /* Criterion's and the sanitizers' */
+    (void)signal(SIGBUS, SIG_DFL);
+    scenario->run();
+    return 0;
+}
+
+static int in_child(void (*run)(void))
+{
+    struct scenario scenario = {run};
+
+    return run_in_child(run_scenario, &scenario, heard, sizeof heard);
 }
 
 static bool died_of(int status, int number)

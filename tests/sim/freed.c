@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "tests/sim/explore.h"
 
@@ -20,28 +19,25 @@ struct end {
     char text[TEXT_BYTES];
 };
 
+struct exploration {
+    lw_fn *test;
+    uint64_t seed, schedules;
+};
+
+static int explore(void *arg)
+{
+    const struct exploration *self = arg;
+    lw_sim_options options = {.seed = self->seed, .schedules = self->schedules};
+
+    return lw_sim_run(&options, self->test, NULL, NULL) == LW_SIM_PASSED ? 0 : 100;
+}
+
 /* That many schedules from that seed on, in a process of their own. */
 static void run_apart(lw_fn *test, uint64_t seed, uint64_t schedules, struct end *end)
 {
-    lw_sim_options options = {.seed = seed, .schedules = schedules};
-    size_t length = 0;
-    int ends[2];
-    ssize_t got;
-    pid_t child;
+    struct exploration self = {test, seed, schedules};
 
-    cr_assert_eq(pipe(ends), 0);
-    child = fork();
-    cr_assert_geq(child, 0);
-    if (child == 0) {
-        (void)dup2(ends[1], STDERR_FILENO);
-        _exit(lw_sim_run(&options, test, NULL, NULL) == LW_SIM_PASSED ? 0 : 100);
-    }
-    (void)close(ends[1]);
-    while ((got = read(ends[0], end->text + length, TEXT_BYTES - 1 - length)) > 0)
-        length += (size_t)got;
-    end->text[length] = '\0';
-    (void)close(ends[0]);
-    cr_assert_eq(waitpid(child, &end->status, 0), child);
+    end->status = run_in_child(explore, &self, end->text, TEXT_BYTES);
 }
 
 /* ASan says so in one of the schedules, and again in the one whose seed was said. */
