@@ -32,10 +32,6 @@
 #define VALGRIND_STACK_REGISTER(start, end) ((void)(start), (void)(end))
 #endif
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
 #ifdef LW_SIMULATED
 enum { SLABS_MAX = 64 };
 #else

@@ -3,7 +3,14 @@
 #ifndef LW_RUNTIME_SLAB_H
 #define LW_RUNTIME_SLAB_H
 
+#include <sys/mman.h>
+
 #include "runtime/stack.h"
+
+#ifndef MADV_GUARD_INSTALL /* Linux 6.13 */
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 
 struct lw_slab {
     struct lw_slab *next; /* of the same class, in the order of mapping: the depot's */

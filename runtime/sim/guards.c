@@ -16,12 +16,7 @@
 #include <sys/mman.h>
 
 #include "runtime/sim/world.h"
-#include "runtime/stack.h"
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#define MADV_GUARD_REMOVE 103
-#endif
+#include "runtime/slab.h"
 
 enum { RANGES_MAX = 64 };
 

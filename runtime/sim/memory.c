@@ -29,6 +29,7 @@
 #include "runtime/os/os.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
+#include "runtime/slab.h"
 
 #define HEAP_BYTES ((size_t)4 << 30)
 #define MAP_BYTES ((size_t)1 << 38)
@@ -58,17 +59,13 @@ _Static_assert(sizeof(struct block) <= BLOCK_ALIGN, "a block begins on a line");
 
 static struct memory {
     struct part parts[PARTS_MAX];
-    unsigned count; /* of those that are put back */
+    unsigned count;    /* of those that are put back */
     unsigned own, all; /* the library's, which come first; with the program's */
-    bool alone; /* the library is a module of its own */
+    bool alone;        /* the library is a module of its own */
     char *heap, *heap_end, *map, *map_end, *stacks;
     struct block *blocks;
     unsigned long blocks_live;
 } * memory;
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
 
 /* ---- static data */
 

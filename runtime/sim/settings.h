@@ -11,9 +11,9 @@
 struct sim_settings {
     /* Run the test on virtual thread 0, a plain thread without a runtime, instead of as a task. */
     bool plain;
-    unsigned workers; /* of the test's runtime; 0: drawn, 1 to 3 */
+    unsigned workers;     /* of the test's runtime; 0: drawn, 1 to 3 */
     unsigned weak_one_in; /* in one of so many schedules memory is weak; 0: in one of four */
-    bool own_weather;            /* as here; else drawn */
+    bool own_weather;     /* as here; else drawn */
     struct sim_weather weather;
     /* Which calls may fail, bits 1 << enum sim_fault; which of them all does (1: the first; 0:
      * none), and those after it as well; beside that, one in so many (0: none). */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "runtime/sim/kernel.h"
-#include "runtime/sim/settings.h"
 #include "runtime/sim/sanitizer.h"
+#include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
 
 enum { NUMBER_FIRST = 100000 };
@@ -54,8 +54,7 @@ static int64_t system_now_coarse(void)
 static void system_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
 {
     sim_point();
-    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected ||
-        sim_chance(sim_weather.spurious))
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected || sim_chance(sim_weather.spurious))
         return;
     (void)sim_block(word, deadline, "futex");
 }

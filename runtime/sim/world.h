@@ -150,7 +150,7 @@ void sim_choices_free(struct sim_choices *choices);
 bool sim_choices_print(const struct sim_choices *choices, char *text, size_t size);
 bool sim_choices_parse(struct sim_choices *choices, const char *text);
 
-/* Leaves out whatever can be: the rest fails with that verdict as the whole list did (shorten.c). */
+/* Leaves out what can be: the rest fails with that verdict as the whole list did (shorten.c). */
 typedef bool sim_fails(const struct sim_choices *choices, int verdict);
 void sim_shorten(struct sim_choices *choices, sim_fails *fails, int verdict);
 
