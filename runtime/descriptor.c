@@ -37,7 +37,7 @@ int lw_descriptor_make(int fd, struct lw_descriptor **descriptor)
         lw_sys.mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         return -ENOMEM;
-    if (!lw_cas_acq_rel(&lw_descriptor_chunks[chunk], &there, base)) { /* [I1] */
+    if (!lw_cas_acq_rel(&lw_descriptor_chunks[chunk], &there, base)) { /* [I1] [I6] */
         (void)lw_sys.munmap(base, CHUNK_BYTES);
         base = there;
     }
@@ -158,8 +158,10 @@ void lw_descriptor_birth(int fd, enum lw_kind kind)
     /* Whoever still waits has been waiting for a descriptor that was closed behind our back. */
     edge_everywhere(descriptor, &batch);
     change = LW_FD_LIFE + LW_FD_BORN + ((uint64_t)kind << LW_FD_KIND_SHIFT) - (state & LIFE_FLAGS);
-    (void)lw_descriptor_drop(descriptor, state, change);
+    state = lw_descriptor_drop(descriptor, state, change); /* [I4] */
     lw_wake_batch_run(&batch, LW_CLOSED);
+    if (state & LW_FD_GUESTS)
+        lw_io_bells_ring();
 }
 
 static int close_number(int fd)
@@ -184,6 +186,35 @@ static void unregister(struct lw_descriptor *descriptor, int fd)
     lw_store_rel(&descriptor->home, NULL); /* [I5] */
 }
 
+/* The number was closed: who came before and has tried, and maybe waits for, what is gone now tries
+ * again. */
+static void send_back(struct lw_descriptor *descriptor)
+{
+    struct lw_wake_batch batch = {0};
+    uint64_t state = lw_descriptor_take(descriptor);
+
+    edge_everywhere(descriptor, &batch);
+    state = lw_descriptor_drop(descriptor, state, 0); /* [I4] */
+    lw_wake_batch_run(&batch, LW_RETRY);
+    if (state & LW_FD_GUESTS)
+        lw_io_bells_ring();
+    lw_io_pauses_end();
+}
+
+/* Of a number for whose record there is no memory.  A first call may have had more luck: what tells
+ * the two of each other are their swaps of the directory. */
+static int close_unrecorded(int fd)
+{
+    unsigned chunk = (unsigned)fd >> LW_FD_CHUNK_BITS;
+    struct lw_descriptor *there = NULL;
+    int err = close_number(fd);
+
+    if (chunk < LW_FD_CHUNKS &&
+        !lw_cas_acq_rel(&lw_descriptor_chunks[chunk], &there, NULL)) /* [I6] */
+        send_back(&there[(unsigned)fd % CHUNK_RECORDS]);
+    return err;
+}
+
 /* CLOSING, and nobody is inside.  0 or the error of close(2). */
 static int end_life(struct lw_descriptor *descriptor, int fd)
 {
@@ -199,14 +230,7 @@ static int end_life(struct lw_descriptor *descriptor, int fd)
     lw_store_rel(&descriptor->state, ((state >> 32) + 1) << 32);
 
     err = close_number(fd);
-    /* Who came in between has tried, and maybe waits for, what is gone now. */
-    state = lw_descriptor_take(descriptor);
-    edge_everywhere(descriptor, &batch);
-    state = lw_descriptor_drop(descriptor, state, 0); /* [I4] */
-    lw_wake_batch_run(&batch, LW_RETRY);
-    if (state & LW_FD_GUESTS)
-        lw_io_bells_ring();
-    lw_io_pauses_end();
+    send_back(descriptor); /* those who came in between */
     return err;
 }
 
@@ -244,7 +268,7 @@ int lw_close(int fd)
     /* A first call may be on its way into a record that it makes just now: without one of our own
      * it would wait for ever on a number that is closed. */
     if (descriptor == NULL && lw_descriptor_make(fd, &descriptor) < 0)
-        return close_number(fd);
+        return close_unrecorded(fd);
 
     state = lw_descriptor_take(descriptor);
     if (state & LW_FD_CLOSING) {

@@ -45,6 +45,8 @@
  * [I3] close:  `inside` - 1 (acq_rel): what others did inside -> the last one out, who sees CLOSING
  * [I4] guests:  or GUESTS (acq_rel) <-> add CLOSING (acq_rel): one of the two sees the other
  * [I5] done with a poller: all that is stored in home (release) -> load (acquire) of who ends it
+ * [I6] a close without a record:  closed, CAS of the directory (acq_rel) <-> CAS of the directory
+ *      (acq_rel), the first try: one of the two sees the other
  * Queues, home, counts as seen by a waiter: the guard. */
 #ifndef LW_RUNTIME_DESCRIPTOR_H
 #define LW_RUNTIME_DESCRIPTOR_H

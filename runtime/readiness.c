@@ -154,6 +154,15 @@ void lw_io_bells_ring(void)
             (void)lw_sys.write(bell->fd, &one, sizeof one);
 }
 
+/* The number was closed after the try, and a bell got it, maybe this thread's just now. */
+static bool is_of_a_bell(int fd)
+{
+    for (struct bell *bell = lw_load_acq(&bells); bell != NULL; bell = bell->next)
+        if (bell->fd == fd)
+            return true;
+    return false;
+}
+
 /* Without a bell (no memory, no descriptor left) the thread looks every 10 ms. */
 static int guest_poll(struct lw_io_call *call, const struct bell *bell)
 {
@@ -169,7 +178,7 @@ static int guest_poll(struct lw_io_call *call, const struct bell *bell)
     /* The bell is silent: a closer that came before is seen here, one after this rings again.
      * Without the look the poll goes on with a descriptor that was closed. */
     state = lw_or_acq_rel(&call->descriptor->state, LW_FD_GUESTS); /* [I4] */
-    if (lw_recheck(is_over(call, state)))
+    if (lw_recheck(is_over(call, state)) || lw_recheck(is_of_a_bell(call->fd)))
         return -EBADF;
     if (call->deadline != LW_FOREVER) {
         timeout = call->deadline - lw_sys.now();

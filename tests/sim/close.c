@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 
+#include "runtime/descriptor.h"
 #include "runtime/os/os.h"
 #include "runtime/sim/kernel.h"
 
@@ -26,10 +27,7 @@ static bool is_free(int fd)
     return lw_sys.fcntl(fd, F_GETFD, 0) < 0;
 }
 
-/* ---- a close ends the reads of threads
- *
- * Somebody has been there before: a close ends no call on a number of whose chunk it finds no
- * records. */
+/* ---- a close ends the reads of threads */
 
 static void *read_until_closed(void *arg)
 {
@@ -90,6 +88,74 @@ static int close_under_readers(void *arg)
 Test(close, a_close_ends_the_reads_of_threads)
 {
     sim_all(close_under_readers, NULL);
+}
+
+/* ---- where there is no memory for records */
+
+static void *read_in_vain(void *arg)
+{
+    char byte;
+
+    LW_SIM_CHECK(lw_read(pipes[0][0], &byte, 1, LW_FOREVER) < 0);
+    return arg;
+}
+
+static void *close_it(void *arg)
+{
+    LW_SIM_CHECK(lw_close(pipes[0][0]) == 0);
+    return arg;
+}
+
+static int close_without_memory(void *arg)
+{
+    pthread_t reader, closer;
+
+    (void)arg;
+    open_pipe(0);
+    sim_settings->fault_kinds = 1u << SIM_FAULT_MAP;
+    sim_settings->fault_one_in = 2;
+    LW_SIM_CHECK(pthread_create(&reader, NULL, read_in_vain, NULL) == 0);
+    LW_SIM_CHECK(pthread_create(&closer, NULL, close_it, NULL) == 0);
+    LW_SIM_CHECK(pthread_join(closer, NULL) == 0);
+    LW_SIM_CHECK(pthread_join(reader, NULL) == 0);
+    sim_settings->fault_kinds = sim_settings->fault_one_in = 0;
+    return 0;
+}
+
+Test(close, a_close_without_memory_ends_a_first_read_that_had_some)
+{
+    sim_settings->plain = true;
+    sim_every(close_without_memory, NULL, 2, 1000);
+    sim_settings->plain = false;
+    sim_plain(close_without_memory, NULL);
+}
+
+/* ---- a number that changes hands behind our back */
+
+/* close(2) tells nobody; that the number is somebody else's now is what ends the read. */
+static int make_anew_under_a_reader(void *arg)
+{
+    struct lw_descriptor *descriptor;
+    pthread_t reader;
+    int fd;
+
+    (void)arg;
+    open_pipe(0);
+    LW_SIM_CHECK(pthread_create(&reader, NULL, read_in_vain, NULL) == 0);
+    UNTIL((descriptor = lw_descriptor_of(pipes[0][0])) != NULL &&
+          (lw_load_acq(&descriptor->state) & LW_FD_GUESTS) != 0);
+    LW_SIM_CHECK(lw_sys.close(pipes[0][0]) == 0);
+    fd = lw_listen_tcp("127.0.0.1", "0", LW_FOREVER);
+    LW_SIM_CHECK(fd == pipes[0][0]);
+    LW_SIM_CHECK(pthread_join(reader, NULL) == 0);
+    LW_SIM_CHECK(lw_close(fd) == 0);
+    LW_SIM_CHECK(lw_close(pipes[0][1]) == 0);
+    return 0;
+}
+
+Test(close, a_number_that_is_made_anew_ends_the_reads_of_threads)
+{
+    sim_all(make_anew_under_a_reader, NULL);
 }
 
 /* ---- a hang-up is heard while others come and go */
