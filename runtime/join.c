@@ -12,7 +12,9 @@
  *
  * [J2] CAS of the target's peer; load of my own peer, and of those on the way up  <->  the same of
  *      another: all seq_cst.  A wait is published before the peer word that names it (release ->
- *      acquire). */
+ *      acquire).
+ * [J3] of a joiner, whose wait it is:  the deadline of its next wait (release)  ->  deadline, fence
+ *      (acquire), the joiner's wait once more */
 #include <latchwork/task.h>
 
 #include <errno.h>
@@ -86,7 +88,7 @@ static struct lw_record *joiner_for_ever(const struct lw_record *record)
     cold = lw_record_cold(joiner);
     wait = lw_load_acq(&cold->wait); /* [W1] */
     for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER;
-    lw_fence_acq(); /* the deadline, then once more whose it is */
+    lw_fence_acq(); /* [J3] */
     /* Without the second look the deadline may be that of its next wait: a cycle that is none. */
     if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) ||
         lw_recheck(lw_load_rlx(&cold->wait) != wait))

@@ -7,7 +7,7 @@ TestSuite(join, .init = watchdog);
 
 static struct {
     lw_task tasks[3];
-    lw_event go;
+    lw_event go, never;
     int joined, busy, gone, detached, ran, deadlocks, ended;
 } it;
 
@@ -231,4 +231,42 @@ Test(join, one_joins_another_in_every_order)
 {
     sim_every(join_one, NULL, 1, 50);
     sim_every(join_one, NULL, 2, 10000);
+}
+
+/* ---- no ring where a join has a deadline, whatever its task waits for after it */
+
+static int join_for_a_while(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        LW_SIM_CHECK(lw_join(it.tasks[1], NULL, lw_in((1 + sim_choose(4)) * LW_US)) == -ETIMEDOUT);
+    return lw_event_wait(&it.go, LW_FOREVER);
+}
+
+static int join_who_gave_up(void *arg)
+{
+    (void)arg;
+    UNTIL(it.tasks[0].id != 0);
+    for (unsigned steps = 4 * sim_choose(64); steps > 0; steps--)
+        lw_sim_point();
+    LW_SIM_CHECK(lw_join(it.tasks[0], NULL, LW_FOREVER) == 0);
+    it.ended++;
+    return 0;
+}
+
+static int give_up_joining(void *arg)
+{
+    (void)arg;
+    set_up();
+    it.tasks[1] = start(join_who_gave_up, NULL);
+    it.tasks[0] = start(join_for_a_while, NULL);
+    LW_SIM_CHECK(lw_event_wait(&it.never, lw_in(20 * LW_US)) == -ETIMEDOUT);
+    lw_event_set(&it.go);
+    UNTIL(it.ended == 1); /* one may join it at a time */
+    return end_of(it.tasks[1]);
+}
+
+Test(join, no_ring_is_seen_where_a_join_gave_up)
+{
+    sim_all(give_up_joining, NULL);
 }
