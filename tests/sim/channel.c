@@ -169,6 +169,8 @@ static int broadcast(void *arg)
     for (int i = 0; i < 3; i++)
         tasks[i] = start(receive_one, i > 0 ? &it : NULL);
     (void)lw_cancel(tasks[1]);
+    for (unsigned n = sim_choose(8); n > 0; n--) /* else hardly anybody would be there */
+        lw_yield();
     for (int i = 0; i < 2; i++)
         told += (int)lw_channel_broadcast(&it.channel, &item);
     lw_channel_close(&it.channel);

@@ -195,3 +195,57 @@ Test(close, a_hang_up_is_heard_while_others_come_and_go)
 {
     sim_all(hang_up_beside_readers, NULL);
 }
+
+/* ---- where registering fails */
+
+static int socket_of_readers;
+
+static int read_one_byte(void *arg)
+{
+    char byte;
+    ssize_t count = lw_read(socket_of_readers, &byte, 1, LW_FOREVER);
+
+    LW_SIM_CHECK(count == 1 || count == -ENOSPC || count == -ENOMEM);
+    *(int *)arg += count == 1;
+    return 0;
+}
+
+static int accept_it(void *arg)
+{
+    socket_of_readers = lw_accept(*(int *)arg, NULL, NULL, LW_FOREVER);
+    return 0;
+}
+
+static int read_without_registration(void *arg)
+{
+    int listener = lw_listen_tcp("127.0.0.1", "7777", LW_FOREVER), client, got = 0;
+    lw_task tasks[READERS], accepter = start(accept_it, &listener);
+
+    (void)arg;
+    client = lw_connect_tcp("127.0.0.1", "7777", LW_FOREVER);
+    LW_SIM_CHECK(listener >= 0 && client >= 0 && end_of(accepter) == 0);
+    sim_settings->fault_kinds = 1u << SIM_FAULT_POLL;
+    sim_settings->fault_one_in = 2;
+    for (int i = 0; i < READERS; i++)
+        tasks[i] = start(read_one_byte, &got);
+    for (unsigned n = sim_choose(8); n > 0; n--)
+        lw_yield();
+    for (int sent = 0; sent < READERS;) {
+        ssize_t count = lw_write(client, "xyz", (size_t)(READERS - sent), LW_FOREVER);
+
+        LW_SIM_CHECK(count > 0 || count == -ENOSPC || count == -ENOMEM);
+        sent += count > 0 ? (int)count : 0;
+    }
+    for (int i = 0; i < READERS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    sim_settings->fault_kinds = sim_settings->fault_one_in = 0;
+    LW_SIM_CHECK(lw_close(client) == 0 && lw_close(socket_of_readers) == 0 &&
+                 lw_close(listener) == 0);
+    return 0;
+}
+
+/* Those that rely on the one who tried are told to try themselves. */
+Test(close, who_cannot_register_leaves_nobody_behind)
+{
+    sim_all(read_without_registration, NULL);
+}

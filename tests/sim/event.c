@@ -188,6 +188,44 @@ Test(event, a_value_that_was_replaced_is_not_missed)
     sim_all(put_values, NULL);
 }
 
+/* ---- value and bit are one */
+
+static int get_some(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 6; i++) {
+        void *value = NULL;
+        int err = lw_event_get(&it.event, &value);
+
+        LW_SIM_CHECK(err == -ENODATA || err == 0);
+        LW_SIM_CHECK(value == (err == 0 ? &it.values[0] : NULL) ||
+                     (err == 0 && value == &it.values[1]));
+        lw_sim_point();
+    }
+    return 0;
+}
+
+static int put_and_clear(void *arg)
+{
+    lw_task task;
+
+    (void)arg;
+    set_up();
+    task = start(get_some, NULL);
+    for (unsigned n = sim_choose(8); n > 0; n--)
+        lw_sim_point();
+    for (int i = 0; i < 4; i++) {
+        lw_event_put(&it.event, &it.values[i % 2]);
+        lw_event_clear(&it.event);
+    }
+    return end_of(task);
+}
+
+Test(event, that_is_set_has_its_value)
+{
+    sim_all(put_and_clear, NULL);
+}
+
 /* ---- set, clear and set again: each wait that began before a set ends */
 
 static int wait_in_turn(void *arg)
