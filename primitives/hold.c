@@ -33,12 +33,18 @@ static struct {
     struct chunk *free;
 } depot;
 
+static void depot_drop(void)
+{
+    lw_debug_check(lw_load_rlx(&depot.word) == DEPOT_GUARD); /* nobody else had it */
+    lw_store_rel(&depot.word, 0);                            /* [D1] */
+}
+
 static void depot_give(struct chunk *first, struct chunk *last)
 {
     (void)lw_guard_take(&depot.word, DEPOT_GUARD); /* [D1] */
     lw_store_rlx(&last->more, depot.free);
     depot.free = first;
-    lw_store_rel(&depot.word, 0); /* [D1] */
+    depot_drop();
 }
 
 /* A new slab: all of it but the first chunk to the depot; that chunk, or NULL. */
@@ -63,7 +69,7 @@ static struct chunk *depot_take(void)
     chunk = depot.free;
     if (chunk != NULL)
         depot.free = lw_load_rlx(&chunk->more);
-    lw_store_rel(&depot.word, 0); /* [D1] */
+    depot_drop();
     if (chunk == NULL)
         chunk = slab_new();
     if (chunk != NULL)

@@ -69,6 +69,7 @@ static void drop(lw_lock *lock, uint64_t word)
     word = lock->_queue != NULL ? word | QUEUED : word & ~QUEUED;
     lw_debug_check((word & ~LW_LOCK_FLAGS) != 0 || !(word & QUEUED) || (word & WOKEN));
     lw_debug_check(!(word & FAIR) || (word & (QUEUED | WOKEN)) == QUEUED);
+    lw_debug_check((lw_load_rlx(&lock->_word._value) & GUARD) != 0); /* nobody else had it */
     lw_store_rel(&lock->_word._value, word & ~GUARD); /* [L1] [L2] */
 }
 

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/check.h"
+
 #if !defined(LW_POINT) && defined(LW_SIMULATED)
 #include "runtime/sim/point.h"
 #endif
@@ -140,7 +142,10 @@ LW_INLINE uint64_t lw_guard_take(uint64_t *word, uint64_t bit)
 
 LW_INLINE void lw_guard_drop(uint64_t *word, uint64_t bit)
 {
-    (void)lw_and_rel(word, ~bit);
+    uint64_t seen = lw_and_rel(word, ~bit);
+
+    lw_debug_check((seen & bit) != 0); /* else there were two that had it */
+    (void)seen;
 }
 
 #ifdef LW_MUTANT /* these are places too */

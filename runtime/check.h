@@ -8,11 +8,12 @@
 /* Writes "latchwork: <text>: <file>:<line>" to the standard error and aborts. */
 __attribute__((noreturn, cold)) void lw_panic(const char *text, const char *file, int line);
 
-#define lw_check(truth)                                                                            \
-    (__builtin_expect(!!(truth), 1) ? (void)0 : lw_panic(#truth, __FILE__, __LINE__))
+#define LW_CHECK(truth, text)                                                                      \
+    (__builtin_expect(!!(truth), 1) ? (void)0 : lw_panic(text, __FILE__, __LINE__))
+#define lw_check(truth) LW_CHECK(truth, #truth)
 
 #ifdef LW_CHECKS_FULL
-#define lw_debug_check(truth) lw_check(truth)
+#define lw_debug_check(truth) LW_CHECK(truth, #truth)
 #else
 /* Not sizeof: clang warns of a static function that only an unevaluated operand names. */
 #define lw_debug_check(truth) ((void)(0 && (truth)))

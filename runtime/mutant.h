@@ -143,7 +143,8 @@ void lw_mutant_gap(void);
 
 /* Torn: it does not see that somebody has the guard. */
 #define LW_GUARD_TAKE(word, bit)                                                                   \
-    (LW_PLACE("guard", #word, 0) == LW_TORN ? LW_ATOMIC_OR(word, bit, __ATOMIC_ACQUIRE) | (bit)    \
-                                            : lw_guard_take(word, bit))
+    (LW_PLACE("guard", #word, 0) == LW_TORN                                                        \
+         ? (LW_POINT(), LW_ATOMIC_OR(word, bit, __ATOMIC_ACQUIRE) | (bit))                         \
+         : lw_guard_take(word, bit))
 
 #endif

@@ -249,6 +249,7 @@ int lw_io_wait(struct lw_io_call *call)
 
 static void pauses_drop(void)
 {
+    lw_debug_check((lw_load_rlx(&pauses.word) & PAUSES_GUARD) != 0); /* nobody else had it */
     lw_store_rel(&pauses.word, pauses.tail != NULL ? PAUSES_QUEUED : 0);
 }
 
