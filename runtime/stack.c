@@ -105,7 +105,8 @@ int lw_stack_class(size_t bytes)
 
 /* ---- growing */
 
-/* The array of idle stacks, reserved once and for all: no push onto it can fail.  Under growing. */
+/* The array of idle stacks, reserved once and for all: no push onto it can fail.  Under growing,
+ * not under the guard: nobody has a stack to put there before depot_grow() has taken it. */
 static int idle_reserve(struct depot *depot, unsigned class)
 {
     size_t bytes = most_of(class) * sizeof(struct lw_stack_head *);
@@ -118,9 +119,7 @@ static int idle_reserve(struct depot *depot, unsigned class)
     if (idle == MAP_FAILED)
         return -ENOMEM;
     (void)lw_sys.madvise(idle, bytes, MADV_NOHUGEPAGE);
-    lw_guard_take(&depot->guard, GUARD);
     depot->idle = idle;
-    lw_guard_drop(&depot->guard, GUARD);
     return 0;
 }
 
