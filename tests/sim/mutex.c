@@ -8,11 +8,11 @@ TestSuite(mutex, .init = watchdog);
 enum { TASKS = 3 };
 
 static struct {
-    lw_mutex mutex;
+    lw_mutex mutex, other;
     int inside, entries, cut_short, refused, users;
     bool cancels, burned;
     int hogged;
-    bool got;
+    bool got, done;
 } it;
 
 static void set_up(void)
@@ -107,6 +107,66 @@ Test(mutex, nobody_waits_for_a_mutex_that_is_free)
     int count = TASKS;
 
     sim_all(all_enter, &count);
+}
+
+/* ---- who waits for one, and has another for which others wait: they come and go meanwhile */
+
+static int come_and_go(void *arg)
+{
+    (void)arg;
+    while (!it.done) {
+        int err = lw_mutex_acquire(&it.mutex, lw_in((1 + sim_choose(8)) * LW_US));
+
+        LW_SIM_CHECK(err == 0 || err == -ETIMEDOUT);
+        if (err == 0) {
+            work_inside();
+            LW_SIM_CHECK(lw_mutex_release(&it.mutex) == 0);
+        }
+        lw_yield();
+    }
+    return 0;
+}
+
+static int hold_the_other(void *arg)
+{
+    (void)arg;
+    while (!it.done) {
+        LW_SIM_CHECK(lw_mutex_acquire(&it.other, LW_FOREVER) == 0);
+        lw_yield();
+        LW_SIM_CHECK(lw_mutex_release(&it.other) == 0);
+        lw_yield();
+    }
+    return 0;
+}
+
+static int take_both(void *arg)
+{
+    lw_task tasks[TASKS], holder;
+
+    (void)arg;
+    set_up();
+    holder = start(hold_the_other, NULL);
+    for (int i = 0; i < TASKS; i++)
+        tasks[i] = start(come_and_go, NULL);
+    for (int i = 0; i < 8; i++) {
+        LW_SIM_CHECK(lw_mutex_acquire(&it.mutex, LW_FOREVER) == 0);
+        LW_SIM_CHECK(it.inside++ == 0);
+        lw_yield();
+        LW_SIM_CHECK(lw_mutex_acquire(&it.other, LW_FOREVER) == 0);
+        LW_SIM_CHECK(--it.inside == 0);
+        LW_SIM_CHECK(lw_mutex_release(&it.mutex) == 0);
+        LW_SIM_CHECK(lw_mutex_release(&it.other) == 0);
+        lw_yield();
+    }
+    it.done = true;
+    for (int i = 0; i < TASKS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    return end_of(holder);
+}
+
+Test(mutex, others_come_and_go_while_its_owner_waits)
+{
+    sim_all(take_both, NULL);
 }
 
 /* ---- the one who was woken, and goes without the mutex, hands the wake on */
