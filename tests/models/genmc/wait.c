@@ -4,7 +4,8 @@
  * Holds: exactly one of them ends it and makes the task runnable, unless the task ends it itself
  * and is in no run queue; who was granted has what was delivered; a cancel that ended no wait is
  * still due; nobody waits for ever who was cancelled.  There is always a canceller (but of a
- * GUEST); CANCEL2: two; WAKER, TIMER: those, too; ARMED: the wait begins so.
+ * GUEST); CANCEL2: two; WAKER, TIMER: those, too; ARMED: the wait begins so; AGAIN: what ended
+ * otherwise is followed by a wait that only a cancel can end; SHIELDED: none ends it.
  *
  * Mutants: -DNO_CLAIM  a waker does not ask whether the wait has ended otherwise
  *          -DEARLY_COUNT  the task says how many requests it took before it has ended the wait
@@ -12,6 +13,8 @@
  * holds:
  * holds: -DWAKER
  * holds: -DTIMER
+ * holds: -DSHIELDED
+ * holds: -DWAKER -DAGAIN
  * holds: -DCANCEL2
  * holds: -DWAKER -DARMED
  * holds: -DWAKER -DTIMER -DARMED
@@ -20,6 +23,8 @@
  * fails: -DNO_HEAVY
  * fails: -DWAKER -DGUEST -DWEAK_STORE
  * fails: -DWAKER -DGUEST -DWEAK_LOAD
+ * fails: -DWAKER -DAGAIN -DNO_LIGHT
+ * fails: -DSHIELDED -DWEAK_LOAD
  * fails: -DWAKER -DNO_CLAIM
  * fails: -DCANCEL2 -DEARLY_COUNT
  */
@@ -118,6 +123,21 @@ static enum lw_outcome finish(struct lw_record *me)
 #endif
 }
 
+#ifdef SHIELDED
+/* Nobody else ends it. */
+static void *task(void *arg)
+{
+    uint64_t wait;
+
+    lw_store_rlx(&cold_[0].shields, 1);
+    lw_wait_begin(&hot_[0], KIND, NULL, NULL, 7, NULL);
+    wait = lw_wait_block(&cold_[0]);
+    assert(!lw_wait_sees_cancel(&hot_[0]) || !is_cancelled(&hot_[0], wait));
+    assert(lw_wait_take_back(&cold_[0]));
+    lw_store_rlx(&cold_[0].shields, 0);
+    return arg;
+}
+#else
 static void *task(void *arg)
 {
     enum lw_outcome outcome;
@@ -135,10 +155,19 @@ static void *task(void *arg)
         lw_guard_drop(&guard, 1);
         assert(queue == NULL);
     }
+#ifdef AGAIN
+    if (outcome != LW_CANCELLED) {
+        (void)__atomic_fetch_sub(&runnable, 1, __ATOMIC_RELAXED);
+        lw_wait_begin(&hot_[0], KIND, NULL, NULL, 7, NULL);
+        outcome = finish(&hot_[0]);
+        assert(outcome == LW_CANCELLED);
+    }
+#endif
     if (outcome == LW_CANCELLED)
         assert(lw_load_rlx(&cold_[0].cancels) > 0);
     return arg;
 }
+#endif
 
 int main(void)
 {
@@ -167,7 +196,7 @@ int main(void)
     wait = cold_[0].wait >> LW_OUTCOME_SHIFT & 7;
     fresh = (hot_[0].ctl & LW_CTL_FRESH_MASK) >> LW_CTL_FRESH_SHIFT;
     assert(runnable <= 1);
-#ifndef GUEST
+#if !defined(GUEST) && !defined(SHIELDED)
     assert(runnable == 1 || wait == LW_CANCELLED);
 #endif
 #ifndef GUEST
