@@ -16,13 +16,12 @@
 #include "runtime/timer.h"
 
 #ifdef LW_SIMULATED
-enum { LW_WORKERS_MAX = 32 };
+enum { LW_WORKERS_MAX = 32, LW_RUNTIMES_MAX = 8 }; /* a step for each place that is looked at */
 #else
-enum { LW_WORKERS_MAX = 256 }; /* per runtime, spares included */
+enum { LW_WORKERS_MAX = 256, LW_RUNTIMES_MAX = 64 }; /* workers: per runtime, spares included */
 #endif
 
 enum {
-    LW_RUNTIMES_MAX = 64,
     LW_CHAIN_MAX = 16,         /* hand-offs in a row through `next` */
     LW_READY_STREAK_MAX = 64,  /* picks from ready in a row while a fresh one waits */
     LW_ATTEND_EVERY = 16,
