@@ -15,6 +15,8 @@
  *      while it searched or was awake, or is rung for.
  * [P2] asleep: CAS 1 -> 2 by the waker, acq_rel  ->  swap 0 by the sleeper: what the waker
  * pushed.
+ * [K1] is in tick.c.
+ * [G1] a worker joins: worker_count (release)  ->  worker_count (acquire): all that it is.
  *
  * Header-only, without system calls but the doorbell: tests/models runs these very lines, with
  * structs of its own (LW_IDLE_TYPES) that have the few fields which are named here. */
@@ -54,11 +56,28 @@ LW_INLINE bool lw_idle_get_up(struct lw_runtime *runtime, struct lw_worker *work
     return false;
 }
 
+/* ---- who looks at the workers */
+
+/* Those with a smaller number than this are there, to be looked into. */
+LW_INLINE uint32_t lw_worker_count(const struct lw_runtime *runtime)
+{
+    return lw_load_acq(&runtime->worker_count); /* [G1] */
+}
+
+/* A worker is about to run again: the tick thread may have gone to sleep because all of them
+ * had. */
+LW_INLINE void lw_tick_awake(void)
+{
+    lw_asym_light(); /* [K1] */
+    if (lw_unlikely(lw_load_rlx(&lw_tick_asleep) != 0))
+        lw_tick_wake();
+}
+
 /* ---- who wakes */
 
 LW_INLINE bool lw_idle_is_anyone_asleep(struct lw_runtime *runtime)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_worker_count(runtime);
 
     for (uint32_t i = 0; i < count; i++)
         if (lw_load_sc(&runtime->workers[i]->asleep) == LW_ASLEEP)
@@ -69,7 +88,7 @@ LW_INLINE bool lw_idle_is_anyone_asleep(struct lw_runtime *runtime)
 /* Make one who sleeps a searcher; false: nobody sleeps. */
 LW_INLINE bool lw_idle_wake_one(struct lw_runtime *runtime)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_worker_count(runtime);
 
     for (uint32_t i = 0; i < count; i++) {
         struct lw_worker *worker = runtime->workers[i];

@@ -27,6 +27,7 @@
 #include "runtime/fiber.h"
 #include "runtime/fork.h"
 #include "runtime/helpers.h"
+#include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/thread_mutex.h"
 #include "runtime/wait.h"
@@ -223,12 +224,12 @@ int lw_start(lw_runtime **started, const lw_options *options)
 
 static uint64_t count_live(struct lw_runtime *runtime)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_worker_count(runtime);
     uint64_t spawned = 0, ended = 0;
 
     for (uint32_t i = 0; i < count; i++)
         ended += lw_load_acq(&runtime->workers[i]->ended); /* [T1] */
-    for (uint32_t i = 0; i < lw_load_acq(&runtime->worker_count); i++)
+    for (uint32_t i = 0; i < lw_worker_count(runtime); i++)
         spawned += lw_load_acq(&runtime->workers[i]->spawned);
     return spawned + lw_load_acq(&runtime->guest_spawned) - ended;
 }

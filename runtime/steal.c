@@ -4,9 +4,7 @@
  * A thief takes from a victim only what has not moved for an age by the thief's own clock (5 us,
  * doubling to 100 us while what it took lasted less than 20 us), or from a ready ring with 16 or
  * more in it; `next` only after ten ages without a dispatch.  Ungated stealing makes fine-grained
- * work five times slower.
- *
- * [G1] a worker joins: worker_count (release)  ->  worker_count (acquire). */
+ * work five times slower. */
 #include "runtime/idle.h"
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
@@ -130,7 +128,7 @@ static bool help_out(struct lw_worker *victim, lw_nsec now)
 bool lw_look_around(struct lw_worker *worker, lw_nsec now)
 {
     struct lw_runtime *runtime = worker->runtime;
-    uint32_t count = lw_load_acq(&runtime->worker_count), first = 0; /* [G1] */
+    uint32_t count = lw_worker_count(runtime), first = 0;
 
 #ifdef LW_SIMULATED
     if (lw_sim_on && count > 2)

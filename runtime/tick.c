@@ -155,7 +155,7 @@ static void ask_for_help(struct lw_runtime *runtime, uint32_t count)
 /* All asleep in the last stage. */
 static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count), stuck, asleep = 0, limit, before;
+    uint32_t count = lw_worker_count(runtime), stuck, asleep = 0, limit, before;
 
     look->stuck = 0;
     look->neglect = false;

@@ -106,7 +106,7 @@ static bool search(struct lw_worker *worker)
 static bool is_work_about(struct lw_worker *worker)
 {
     struct lw_runtime *runtime = worker->runtime;
-    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_worker_count(runtime);
 
     if (!lw_inject_is_empty(&runtime->inject) || is_leaving(worker))
         return true;
@@ -120,7 +120,7 @@ static bool is_work_about(struct lw_worker *worker)
 static bool is_work_pending(const struct lw_worker *worker)
 {
     struct lw_runtime *runtime = worker->runtime;
-    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_worker_count(runtime);
 
     for (uint32_t i = 0; i < count; i++) {
         const struct lw_worker *other = runtime->workers[i];
@@ -250,7 +250,7 @@ static void sleep_a_while(struct lw_worker *worker)
 
 void lw_wake_a_napper(struct lw_runtime *runtime)
 {
-    uint32_t count = lw_load_acq(&runtime->worker_count);
+    uint32_t count = lw_worker_count(runtime);
 
     for (uint32_t i = 0; i < count; i++) {
         struct lw_worker *worker = runtime->workers[i];
@@ -393,6 +393,6 @@ int lw_worker_start(struct lw_runtime *runtime, unsigned index)
         lw_worker_free(worker);
         return err;
     }
-    lw_store_rel(&runtime->worker_count, index + 1); /* [G1] */
+    lw_store_rel(&runtime->worker_count, index + 1); /* [G1] of idle.h */
     return 0;
 }

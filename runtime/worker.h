@@ -213,15 +213,6 @@ extern uint32_t lw_tick_asleep;
 /* For how long the task has run without a pause, if it has for long; else 0. */
 uint32_t lw_busy_ms(uint64_t id, uint32_t now_ms);
 
-/* A worker is about to run again: the tick thread may have gone to sleep because all of them
- * had. */
-LW_INLINE void lw_tick_awake(void)
-{
-    lw_asym_light(); /* [K1] of tick.c */
-    if (lw_unlikely(lw_load_rlx(&lw_tick_asleep) != 0))
-        lw_tick_wake();
-}
-
 /* ---- runtime.c */
 
 /* The worker that the calling thread runs; NULL: none. */

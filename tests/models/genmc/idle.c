@@ -43,6 +43,12 @@ struct lw_runtime {
     struct lw_worker *workers[2];
 };
 
+static uint32_t lw_tick_asleep;
+
+static void lw_tick_wake(void)
+{
+}
+
 static void lw_poller_ring(uint32_t *poller)
 {
     (void)__atomic_fetch_add(poller, 1, __ATOMIC_RELEASE);
