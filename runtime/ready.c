@@ -53,13 +53,22 @@ static LW_NOINLINE void make_ready_elsewhere(struct lw_record *record)
         lw_make_injected(lw_load_rlx(&lw_runtimes[lw_record_runtime(record)]), record, record);
 }
 
+/* The slot is the worker's own to fill; when it is full, a thief may be emptying it. */
+LW_INLINE void fill_next(struct lw_worker *worker, struct lw_record *record)
+{
+    lw_store_rel(&worker->next, record); /* [N1] */
+}
+
 static LW_NOINLINE void make_ready_here(struct lw_worker *worker, struct lw_record *record,
                                         bool next)
 {
     if (next) {
-        record = lw_swap_acq_rel(&worker->next, record);
-        if (record == NULL)
+        struct lw_record *before = lw_swap_acq(&worker->next, NULL);
+
+        fill_next(worker, record);
+        if (before == NULL)
             return;
+        record = before;
     }
     lw_push_ready(worker, record);
     lw_maybe_wake_a_worker(worker->runtime);
@@ -78,9 +87,8 @@ void lw_make_ready(struct lw_record *record, bool next)
         return;
     }
     task = lw_apart_begin(thread);
-    /* The slot is ours to fill; only when it is full may a thief be emptying it. */
     if (next && lw_likely(lw_load_rlx(&worker->next) == NULL)) {
-        lw_store_rel(&worker->next, record); /* [N1] -> CAS, acquire, of who takes it */
+        fill_next(worker, record);
         lw_maybe_wake_a_worker(worker->runtime); /* the waker may go on for long */
     } else {
         make_ready_here(worker, record, next);
