@@ -213,11 +213,12 @@ LW_INLINE void *lw_record_take_sp(struct lw_record *record)
     return sp;
 }
 
-/* Its fn has ended, and nobody has taken the status yet. */
+/* Its fn has ended, and nobody has taken the status yet.  Relaxed: nothing is read because of it;
+ * what the task did is seen by who joins it. */
 LW_INLINE bool lw_record_is_done(const struct lw_record *record)
 {
     return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) == 0 &&
-           (lw_load_acq(&record->peer) & LW_PEER_TAG) == LW_PEER_DONE;
+           (lw_load_rlx(&record->peer) & LW_PEER_TAG) == LW_PEER_DONE;
 }
 
 /* Free records of one worker (or, under a lock, of all guests). */
