@@ -3,7 +3,8 @@
  * number of a kernel that is a word: which file it means, 0: none.
  *
  * A reader enters, tries, and waits as lw_io_run() does it.  CLOSE: another task closes it.  EVENT:
- * a byte comes, and a poller reports it.  Holds: nobody waits for ever; the number is closed once;
+ * a byte comes, and a poller reports it; HANGUP: and with it the end, of a stream that is registered
+ * already, from which the reader wants more than there is.  Holds: nobody waits for ever; the number is closed once;
  * the word ends with nobody inside.
  *
  * Mutant, with CLOSE: -DLEAVE_ALONE  who leaves last does not close
@@ -13,8 +14,10 @@
  * holds: -DCLOSE
  * holds: -DEVENT
  * holds: -DEVENT -DBORN
+ * holds: -DEVENT -DBORN -DHANGUP
  * fails: -DCLOSE -DLEAVE_ALONE
  * fails: -DCLOSE -DWEAK_ACQ
+ * fails: -DEVENT -DBORN -DHANGUP -DWEAK_STORE
  */
 #define LW_TINY 1
 #include <sys/epoll.h>
@@ -36,6 +39,7 @@ static uint32_t file = 1;    /* what the number means */
 static uint32_t bytes;       /* to be read from the old file */
 static uint32_t registered;  /* the life in the tag, 1 +, of the old file's registration */
 static uint32_t closes, finished;
+static uint32_t ended;       /* the old file: nothing comes any more */
 
 static int sys_close(int fd)
 {
@@ -60,6 +64,37 @@ static int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *e
     return 0;
 }
 
+#ifdef HANGUP
+static bool has_hints(uint64_t state)
+{
+    return (state & (LW_FD_BORN | LW_FD_CAREFUL)) == LW_FD_BORN && lw_fd_kind(state) == LW_KIND_TCP;
+}
+
+/* As read_all() does it, of two bytes, with note_short() and is_drained(). */
+static int try(struct lw_io_call *call)
+{
+    struct lw_side *side = &call->descriptor->sides[LW_SIDE_READ];
+
+    for (;;) {
+        if (has_hints(call->state) && lw_load_rlx(&side->drained) == call->seen)
+            return 0;
+        if (__atomic_load_n(&bytes, __ATOMIC_ACQUIRE) == 0)
+            return (int)__atomic_load_n(&ended, __ATOMIC_ACQUIRE);
+        __atomic_store_n(&bytes, 0, __ATOMIC_RELAXED);
+        if (has_hints(lw_load_rlx(&call->descriptor->state))) /* [I2] */
+            lw_store_rlx(&side->drained, call->seen);
+    }
+}
+#else
+static int try(struct lw_io_call *call)
+{
+    (void)call;
+    if (__atomic_load_n(&file, __ATOMIC_ACQUIRE) == 0)
+        return -EBADF;
+    return __atomic_load_n(&bytes, __ATOMIC_ACQUIRE) != 0;
+}
+#endif
+
 /* As lw_io_run() does it. */
 static int read_one(int fd)
 {
@@ -79,14 +114,9 @@ static int read_one(int fd)
     call.me = self->current;
     while (result == 0) {
         call.seen = lw_load_acq(&call.descriptor->sides[LW_SIDE_READ].edges); /* [I2] */
-        if (__atomic_load_n(&file, __ATOMIC_ACQUIRE) == 0) {
-            result = -EBADF;
+        result = try(&call);
+        if (result != 0)
             break;
-        }
-        if (__atomic_load_n(&bytes, __ATOMIC_ACQUIRE) != 0) {
-            result = 1;
-            break;
-        }
         result = lw_io_wait(&call);
         moved = result == 0;
     }
@@ -130,12 +160,17 @@ static void *world(void *arg)
 
     become(2);
     (void)__atomic_fetch_add(&bytes, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&ended, 1, __ATOMIC_RELEASE);
     /* epoll: what is ready when it is registered is reported, too. */
     await((life = __atomic_load_n(&registered, __ATOMIC_ACQUIRE)) != 0 ||
           __atomic_load_n(&finished, __ATOMIC_RELAXED) != 0);
     if (life == 0)
         return arg;
+#ifdef HANGUP
+    lw_descriptor_event((uint64_t)(life - 1) << 32 | NUMBER, EPOLLIN | EPOLLRDHUP, &batch);
+#else
     lw_descriptor_event((uint64_t)(life - 1) << 32 | NUMBER, EPOLLIN, &batch);
+#endif
     lw_wake_batch_run(&batch, LW_RETRY);
 #endif
     return arg;
@@ -149,6 +184,11 @@ int main(void)
     lw_descriptor_chunks[0] = chunk;
 #ifdef BORN
     chunk[NUMBER].state = LW_FD_BORN | (uint64_t)LW_KIND_TCP << LW_FD_KIND_SHIFT;
+#endif
+#ifdef HANGUP
+    chunk[NUMBER].home = &workers_[0].poller;
+    chunk[NUMBER].sides[LW_SIDE_READ].edges = 1;
+    registered = 1;
 #endif
     start(&threads[0], reader);
     start(&threads[1], closer);
