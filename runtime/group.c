@@ -255,7 +255,9 @@ static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec dead
     waits = join_queue(group, me, deadline, site, shielded);
     lw_guard_drop(word_of(group), GUARD);
     if (!waits) {
-        (void)lw_load_acq(word_of(group)); /* [G2] */
+        /* [G2] The last of them may have counted itself out, with release, while we had the guard:
+         * that it has left was found relaxed; what it did is acquired here. */
+        (void)lw_load_acq(word_of(group));
         return 0;
     }
     outcome = shielded ? lw_wait_finish_shielded(me) : lw_wait_finish(me);

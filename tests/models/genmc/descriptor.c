@@ -3,9 +3,9 @@
  * number of a kernel that is a word: which file it means, 0: none.
  *
  * A reader enters, tries, and waits as lw_io_run() does it.  CLOSE: another task closes it.  EVENT:
- * a byte comes, and a poller reports it; HANGUP: and with it the end, of a stream that is registered
- * already, from which the reader wants more than there is.  Holds: nobody waits for ever; the number is closed once;
- * the word ends with nobody inside.
+ * a byte comes, and a poller reports it; HANGUP: and with it the end, of a stream that is
+ * registered already, from which the reader wants more than there is.  Holds: nobody waits for
+ * ever; the number is closed once; the word ends with nobody inside.
  *
  * Mutant, with CLOSE: -DLEAVE_ALONE  who leaves last does not close
  *
