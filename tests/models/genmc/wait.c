@@ -4,8 +4,8 @@
  * Holds: exactly one of them ends it and makes the task runnable, unless the task ends it itself
  * and is in no run queue; who was granted has what was delivered; a cancel that ended no wait is
  * still due; nobody waits for ever who was cancelled.  There is always a canceller (but of a
- * GUEST); CANCEL2: two; WAKER, TIMER: those, too; ARMED: the wait begins so; AGAIN: what ended
- * otherwise is followed by a wait that only a cancel can end; SHIELDED: none ends it.
+ * GUEST); CANCEL2: two; WAKER, TIMER: those, too; ARMED: the wait begins so.  AGAIN and SHIELDED
+ * are those of cancel.c.
  *
  * Mutants: -DNO_CLAIM  a waker does not ask whether the wait has ended otherwise
  *          -DEARLY_COUNT  the task says how many requests it took before it has ended the wait
@@ -13,8 +13,6 @@
  * holds:
  * holds: -DWAKER
  * holds: -DTIMER
- * holds: -DSHIELDED
- * holds: -DWAKER -DAGAIN
  * holds: -DCANCEL2
  * holds: -DWAKER -DARMED
  * holds: -DWAKER -DTIMER -DARMED
@@ -23,8 +21,6 @@
  * fails: -DNO_HEAVY
  * fails: -DWAKER -DGUEST -DWEAK_STORE
  * fails: -DWAKER -DGUEST -DWEAK_LOAD
- * fails: -DWAKER -DAGAIN -DNO_LIGHT
- * fails: -DSHIELDED -DWEAK_LOAD
  * fails: -DWAKER -DNO_CLAIM
  * fails: -DCANCEL2 -DEARLY_COUNT
  */
