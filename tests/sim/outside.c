@@ -104,7 +104,10 @@ static int run_once(void *arg)
 
 static void *give_meanwhile(void *arg)
 {
-    linger(32);
+    uint32_t phase = lw_runtimes_phase; /* changes when a stop waits for those who give */
+
+    for (unsigned n = 32 * sim_choose(8); n > 0 && lw_runtimes_phase == phase; n--)
+        lw_sim_point();
     for (int i = 0; i < 3; i++) {
         int err = lw_spawn(NULL, run_once, NULL, NULL); /* wherever: it may be gone */
 
