@@ -12,12 +12,15 @@
  * Plain threads need no runtime: they poll(2) the descriptor together with a bell, an eventfd by
  * which lw_close() ends the poll.  A closer rings the bells of all threads that are in such a poll;
  * each looks again at its own descriptor.  Bells are kept for ever and used again, so a late ring
- * does no harm. */
+ * does no harm.
+ *
+ * [B1] a bell:  bells (release)  ->  bells (acquire) of who looks for a free one, or rings */
 #include <poll.h>
 #include <sys/eventfd.h>
 
 #include "runtime/descriptor.h"
 #include "runtime/os/os.h"
+#include "runtime/thread_mutex.h"
 #include "runtime/worker.h"
 
 enum { PAUSE_DOUBLINGS_MAX = 7 };
@@ -42,7 +45,8 @@ struct bell {
     uint32_t busy;
 };
 
-static struct bell *bells; /* only grows */
+static struct bell *bells;                 /* only grows */
+static struct lw_thread_mutex bells_mutex; /* making them, and who has a number */
 
 /* The descriptor is being closed, or the number has changed hands behind our back. */
 static bool is_over(const struct lw_io_call *call, uint64_t state)
@@ -123,14 +127,10 @@ static int arm(struct lw_io_call *call)
 
 /* ---- plain threads */
 
-static struct bell *bell_take(void)
+static struct bell *bell_make(void)
 {
-    struct bell *bell;
+    struct bell *bell = lw_sys.calloc(1, sizeof *bell);
 
-    for (bell = lw_load_acq(&bells); bell != NULL; bell = bell->next)
-        if (lw_load_rlx(&bell->busy) == 0 && lw_swap_acq_rel(&bell->busy, 1) == 0)
-            return bell;
-    bell = lw_sys.calloc(1, sizeof *bell);
     if (bell == NULL)
         return NULL;
     bell->busy = 1;
@@ -140,33 +140,51 @@ static struct bell *bell_take(void)
         return NULL;
     }
     bell->next = lw_load_rlx(&bells);
-    while (!lw_cas_acq_rel(&bells, &bell->next, bell))
-        continue;
+    lw_store_rel(&bells, bell); /* [B1] */
     return bell;
+}
+
+static struct bell *bell_take(void)
+{
+    struct bell *bell;
+
+    for (bell = lw_load_acq(&bells); bell != NULL; bell = bell->next) /* [B1] */
+        if (lw_load_rlx(&bell->busy) == 0 && lw_swap_acq_rel(&bell->busy, 1) == 0)
+            return bell;
+    lw_thread_mutex_lock(&bells_mutex);
+    bell = bell_make();
+    lw_thread_mutex_unlock(&bells_mutex);
+    return bell;
+}
+
+/* Who has entered between a number's new life and close(2) may find, when he is about to wait, that
+ * a bell has got the number since, be it his own: nobody would ever ring that one for him.  Whoever
+ * was given the number by the system is seen here: the mutex. */
+static bool is_of_a_bell(int fd)
+{
+    struct bell *bell;
+
+    lw_thread_mutex_lock(&bells_mutex);
+    for (bell = lw_load_rlx(&bells); bell != NULL && bell->fd != fd; bell = bell->next)
+        continue;
+    lw_thread_mutex_unlock(&bells_mutex);
+    return bell != NULL;
 }
 
 void lw_io_bells_ring(void)
 {
     const uint64_t one = 1;
 
-    for (struct bell *bell = lw_load_acq(&bells); bell != NULL; bell = bell->next)
+    for (struct bell *bell = lw_load_acq(&bells); bell != NULL; bell = bell->next) /* [B1] */
         if (lw_load_rlx(&bell->busy) != 0)
             (void)lw_sys.write(bell->fd, &one, sizeof one);
-}
-
-/* The number was closed after the try, and a bell got it, maybe this thread's just now. */
-static bool is_of_a_bell(int fd)
-{
-    for (struct bell *bell = lw_load_acq(&bells); bell != NULL; bell = bell->next)
-        if (bell->fd == fd)
-            return true;
-    return false;
 }
 
 /* Without a bell (no memory, no descriptor left) the thread looks every 10 ms. */
 static int guest_poll(struct lw_io_call *call, const struct bell *bell)
 {
     struct pollfd fds[2] = {{.fd = call->fd, .events = call->events}};
+    const struct lw_side *side = &call->descriptor->sides[call->side];
     int64_t timeout = -1;
     uint64_t rings, state;
     int count;
@@ -180,6 +198,10 @@ static int guest_poll(struct lw_io_call *call, const struct bell *bell)
     state = lw_or_acq_rel(&call->descriptor->state, LW_FD_GUESTS); /* [I4] */
     if (lw_recheck(is_over(call, state)) || lw_recheck(is_of_a_bell(call->fd)))
         return -EBADF;
+    /* Nor is the bell rung for what was closed before.  Without the look a bell may get the number
+     * after the one above. */
+    if (lw_recheck(lw_load_acq(&side->edges) != call->seen))
+        return 0;
     if (call->deadline != LW_FOREVER) {
         timeout = call->deadline - lw_sys.now();
         if (timeout <= 0)

@@ -10,7 +10,7 @@
  * (In IMM GenMC takes an object on a stack for the one of another size that lay there before.)
  * holds: -DBELLS
  * holds: -DPAUSES
- * fails: -DBELLS -DWEAK_CAS
+ * fails: -DBELLS -DWEAK_STORE
  * fails: -DPAUSES -DWEAK_STORE
  * fails: -DPAUSES -DWEAK_ACQ
  */
