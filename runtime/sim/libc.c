@@ -7,7 +7,12 @@
  * libc's initialisers leave there (zeros), so that a statically initialised one works and one that
  * was used before a schedule, and is free, does as well.
  *
- * Threads, keys and pthread_once() are here, locks in libc_locks.c, time in libc_time.c. */
+ * Threads, keys and pthread_once() are here; libc_exit.c: how a thread ends; libc_locks.c,
+ * libc_shared.c, libc_futex.c: what threads wait with; libc_c11.c: all of it by its names in C11;
+ * libc_time.c: time; libc_files.c: descriptors; libc_refused.c: what is not simulated.
+ *
+ * The library's own calls come here as well, and from there to libc: a number that is not one of
+ * the simulated kernel's, and a thread that is not one of the engine's, are real. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -53,7 +58,42 @@ LW_API int pthread_join(pthread_t thread, void **result)
     typedef int join(pthread_t, void **);
     LIBC(join, pthread_join);
 
-    return is_virtual() ? sim_thread_join(thread, result) : libc_pthread_join(thread, result);
+    return is_virtual() ? sim_thread_join_always(thread, result)
+                        : libc_pthread_join(thread, result);
+}
+
+LW_API int pthread_tryjoin_np(pthread_t thread, void **result)
+{
+    typedef int join(pthread_t, void **);
+    const struct sim_thread *found;
+    LIBC(join, pthread_tryjoin_np);
+
+    if (!is_virtual())
+        return libc_pthread_tryjoin_np(thread, result);
+    sim_point();
+    found = sim_thread_of(thread);
+    if (found != NULL && found->state != SIM_DONE)
+        return EBUSY;
+    return sim_thread_join_always(thread, result);
+}
+
+LW_API int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until)
+{
+    typedef int join(pthread_t, void **, const struct timespec *);
+    LIBC(join, pthread_timedjoin_np);
+
+    return is_virtual() ? sim_thread_join(thread, result, nanoseconds(until))
+                        : libc_pthread_timedjoin_np(thread, result, until);
+}
+
+LW_API int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                                const struct timespec *until)
+{
+    typedef int join(pthread_t, void **, clockid_t, const struct timespec *);
+    LIBC(join, pthread_clockjoin_np);
+
+    return is_virtual() ? sim_thread_join(thread, result, nanoseconds(until))
+                        : libc_pthread_clockjoin_np(thread, result, clock, until);
 }
 
 LW_API int pthread_detach(pthread_t thread)
@@ -96,6 +136,21 @@ LW_API int pthread_setname_np(pthread_t thread, const char *name)
     return 0;
 }
 
+LW_API int pthread_getname_np(pthread_t thread, char *name, size_t size)
+{
+    typedef int getname(pthread_t, char *, size_t);
+    const struct sim_thread *found;
+    LIBC(getname, pthread_getname_np);
+
+    if (!is_virtual())
+        return libc_pthread_getname_np(thread, name, size);
+    found = sim_thread_of(thread);
+    if (found == NULL || strlen(found->name) >= size)
+        return found == NULL ? ESRCH : ERANGE;
+    (void)strcpy(name, found->name);
+    return 0;
+}
+
 /* Sanitizers ask for it. */
 LW_API int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
 {
@@ -126,6 +181,21 @@ LW_API int pthread_key_create(pthread_key_t *key, void (*destructor)(void *value
     if (err == 0)
         sim_sanitizer_key(*key);
     return err;
+}
+
+LW_API int pthread_key_delete(pthread_key_t key)
+{
+    typedef int delete(pthread_key_t);
+    LIBC(delete, pthread_key_delete);
+    int err = libc_pthread_key_delete(key);
+
+    if (err != 0 || key >= KEYS_MAX)
+        return err;
+    destructors[key] = NULL;
+    for (unsigned i = 0; is_virtual() && i < sim_world->count; i++)
+        if (sim_world->threads[i].specific != NULL)
+            sim_world->threads[i].specific[key] = NULL;
+    return 0;
 }
 
 LW_API int pthread_setspecific(pthread_key_t key, const void *value)

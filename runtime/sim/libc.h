@@ -28,6 +28,12 @@ LW_INLINE uint32_t mine(void)
     return sim_world->current->index + 1;
 }
 
+/* What cannot be had on virtual threads, and would do harm if libc did it. */
+__attribute__((noreturn)) LW_INLINE void refuse(const char *call)
+{
+    sim_fail(LW_SIM_CRASHED, "%s is not simulated", call);
+}
+
 LW_INLINE int64_t nanoseconds(const struct timespec *time)
 {
     return (int64_t)time->tv_sec * NS_PER_SEC + time->tv_nsec;

@@ -89,6 +89,16 @@ LW_API int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec
                         : libc_pthread_mutex_timedlock(mutex, until);
 }
 
+LW_API int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
+                                   const struct timespec *until)
+{
+    typedef int clocklock(pthread_mutex_t *, clockid_t, const struct timespec *);
+    LIBC(clocklock, pthread_mutex_clocklock);
+
+    return is_virtual() ? mutex_lock(mutex, nanoseconds(until))
+                        : libc_pthread_mutex_clocklock(mutex, clock, until);
+}
+
 LW_API int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
     typedef int unlock(pthread_mutex_t *);
@@ -128,6 +138,16 @@ LW_API int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mu
 
     return is_virtual() ? condition_wait(condition, mutex, nanoseconds(until))
                         : libc_pthread_cond_timedwait(condition, mutex, until);
+}
+
+LW_API int pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                                  clockid_t clock, const struct timespec *until)
+{
+    typedef int clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *);
+    LIBC(clockwait, pthread_cond_clockwait);
+
+    return is_virtual() ? condition_wait(condition, mutex, nanoseconds(until))
+                        : libc_pthread_cond_clockwait(condition, mutex, clock, until);
 }
 
 static int condition_wake(pthread_cond_t *condition, uint32_t count)
@@ -186,6 +206,25 @@ LW_API int sem_timedwait(sem_t *semaphore, const struct timespec *until)
 
     return is_virtual() ? semaphore_wait(semaphore, nanoseconds(until))
                         : libc_sem_timedwait(semaphore, until);
+}
+
+LW_API int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    typedef int wait(sem_t *, clockid_t, const struct timespec *);
+    LIBC(wait, sem_clockwait);
+
+    return is_virtual() ? semaphore_wait(semaphore, nanoseconds(until))
+                        : libc_sem_clockwait(semaphore, clock, until);
+}
+
+LW_API int sem_trywait(sem_t *semaphore)
+{
+    typedef int wait(sem_t *);
+    LIBC(wait, sem_trywait);
+
+    if (is_virtual())
+        sim_point(); /* all else is as ever: the value is libc's */
+    return libc_sem_trywait(semaphore);
 }
 
 LW_API int sem_post(sem_t *semaphore)

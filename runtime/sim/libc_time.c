@@ -56,6 +56,17 @@ LW_API time_t time(time_t *at)
     return now.tv_sec;
 }
 
+LW_API int timespec_get(struct timespec *time, int base)
+{
+    typedef int get(struct timespec *, int);
+    LIBC(get, timespec_get);
+
+    if (!is_virtual() || base != TIME_UTC)
+        return libc_timespec_get(time, base);
+    *time = look_at_clock();
+    return base;
+}
+
 static int sleep_until(int64_t until)
 {
     sim_point();

@@ -348,6 +348,8 @@ int sim_epoll_wait(int epoll, struct epoll_event *events, int events_max, int64_
 
 /* ---- poll(2) */
 
+#define AGAIN_NS 1000000 /* how long until it looks again */
+
 struct poll_watch {
     struct sim_watch watch;
     const void *caller; /* whom to wake */
@@ -420,17 +422,29 @@ static void unwatch_all(struct poll_watch *watches, unsigned count)
     }
 }
 
+static bool has_real(const struct pollfd *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (!sim_is_ours(fds[i].fd))
+            return true;
+    return false;
+}
+
+/* Of the real kernel's descriptors nobody tells us: look again and again. */
 static int poll_until(struct pollfd *fds, unsigned count, int64_t until)
 {
     struct poll_watch *watches = sim_alloc((count + 1) * sizeof *watches);
-    bool in_time = true;
+    bool looks = has_real(fds, count), in_time = true;
     int found;
 
     if (watches == NULL)
         return -ENOMEM;
     watch_all(fds, count, watches);
-    while ((found = look_at_all(fds, count)) == 0 && in_time)
-        in_time = sim_block(watches, until, "poll");
+    while ((found = look_at_all(fds, count)) == 0 && in_time) {
+        int64_t soon = looks ? sim_now() + AGAIN_NS : until;
+
+        in_time = sim_block(watches, soon < until ? soon : until, "poll") || soon < until;
+    }
     unwatch_all(watches, count);
     sim_free(watches);
     return found;

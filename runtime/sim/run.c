@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/os/os.h"
+#include "runtime/sim/locals.h"
 #include "runtime/sim/sanitizer.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
@@ -473,7 +474,7 @@ __attribute__((constructor)) static void sim_init(void)
     sim_settings = calloc(1, sizeof *sim_settings);
     sim_world = calloc(1, sizeof *sim_world);
     if (run == NULL || sim_settings == NULL || sim_world == NULL || !sim_plan_init() ||
-        !sim_weak_init() || !sim_memory_init()) {
+        !sim_weak_init() || !sim_locals_init() || !sim_memory_init()) {
         run = NULL;
         return;
     }

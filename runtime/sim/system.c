@@ -111,7 +111,7 @@ int sim_thread_create_program(pthread_t *id, const pthread_attr_t *attributes,
     return create(id, attributes, main, arg, true);
 }
 
-int sim_thread_join(pthread_t id, void **result)
+int sim_thread_join(pthread_t id, void **result, int64_t until)
 {
     struct sim_thread *thread = sim_thread_of(id);
 
@@ -123,12 +123,21 @@ int sim_thread_join(pthread_t id, void **result)
     if (thread == sim_world->current)
         return EDEADLK;
     thread->joined = true;
-    while (thread->state != SIM_DONE)
-        (void)sim_block(thread, INT64_MAX, "a thread's end");
+    while (thread->state != SIM_DONE) {
+        if (!sim_block(thread, until, "a thread's end") && thread->state != SIM_DONE) {
+            thread->joined = false;
+            return ETIMEDOUT;
+        }
+    }
     thread->was_joined = true;
     if (result != NULL)
         *result = thread->result;
     return 0;
+}
+
+int sim_thread_join_always(pthread_t id, void **result)
+{
+    return sim_thread_join(id, result, INT64_MAX);
 }
 
 pthread_t sim_thread_self(void)
@@ -288,7 +297,7 @@ void sim_system_fill(struct lw_sys *table)
         .futex_wait = system_futex_wait,
         .futex_wake = system_futex_wake,
         .thread_create = sim_thread_create,
-        .thread_join = sim_thread_join,
+        .thread_join = sim_thread_join_always,
         .thread_self = sim_thread_self,
         .thread_number = system_thread_number,
         .thread_name = system_thread_name,

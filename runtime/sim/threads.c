@@ -4,7 +4,7 @@
  * A virtual thread is wherever its stack pointer was saved: on a stack of its own, or on that of
  * the task which it ran as a worker.  So the runtime above switches between its tasks as ever, and
  * the engine between threads, both by lw_switch().  What a real thread has besides a stack is kept
- * for it: the thread-local pointer of the library, errno.
+ * for it: the thread-local pointer of the library, errno, the program's thread-local variables.
  *
  * A thread runs until it waits, ends, spins, or the plan says at one of its points that another
  * goes on.  Who waits is found by the key that it waits for and by its deadline; there are few
@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "runtime/fiber.h"
+#include "runtime/sim/locals.h"
 #include "runtime/sim/point.h"
 #include "runtime/sim/sanitizer.h"
 #include "runtime/sim/settings.h"
@@ -69,7 +70,16 @@ SIM_UNSEEN static void thread_begin(void)
     struct sim_thread *me = sim_world->current;
 
     sim_sanitizer_arrives(me, left);
-    me->result = me->main(me->arg);
+    me->root = __builtin_frame_address(0);
+    sim_thread_end(me->main(me->arg));
+}
+
+SIM_UNSEEN void sim_thread_end(void *result)
+{
+    struct sim_thread *me = sim_world->current;
+
+    me->result = result;
+    sim_locals_end(me);
     sim_specific_end(me);
     if (me->end != NULL) {
         me->end(me->end_arg);
@@ -102,6 +112,7 @@ SIM_UNSEEN static LW_NOINLINE void go_to(struct sim_thread *to)
         sim_plan_comes(to);
     lw_thread_tls = to->self;
     left = from;
+    sim_locals_switch(from == &home ? 0 : from->index, to == &home ? 0 : to->index);
     sim_sanitizer_leaves(from, to);
     if (fresh)
         lw_switch_enter(&from->sp, top, thread_begin);
@@ -374,6 +385,8 @@ struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg)
     thread->size = SIM_STACK_BYTES;
     sim_sanitizer_root(thread->stack, SIM_STACK_BYTES);
     (void)snprintf(thread->name, sizeof thread->name, "thread-%u", thread->index);
+    if (thread->index != 0)
+        sim_locals_new(thread->index);
     sim_plan_new_thread(thread);
     sim_weak_thread(thread->index);
     sim_plan_ask_soon();
@@ -403,6 +416,7 @@ static void world_reset(void)
     sim_world->now = BEGINNING_NS;
     sim_world->idle = 0;
     sim_world->event_count = 0;
+    sim_locals_begin();
     /* Else the real clock decides which deadlines are durations. */
     lw_clock_begin(BEGINNING_NS - LOADED_NS);
 }

@@ -16,6 +16,7 @@ enum {
     SIM_THREADS_MAX = 512, /* at a time */
     SIM_STACK_BYTES = 1 << 20,
     SIM_NAME_BYTES = 16,
+    SIM_EXCEPTION_BYTES = 64,
 };
 
 /* What pthread_self() says in thread i: none that libc ever gives out. */
@@ -45,7 +46,11 @@ struct sim_thread {
     void *arg, *result;
     void (*end)(void *arg); /* the library's hook, at its end */
     void *end_arg;
-    void **specific; /* values of pthread keys, by key */
+    void **specific;       /* values of pthread keys, by key */
+    struct sim_end *ends;  /* of its thread-local objects, the last one first */
+    const char *root;      /* what its main() stands on; NULL: the process's own stack */
+    void *cleanups;        /* of pthread_cleanup_push(), the last one first */
+    _Alignas(16) char exception[SIM_EXCEPTION_BYTES]; /* by which it is unwound */
     char name[SIM_NAME_BYTES];
     char *stack;        /* lowest address; NULL: the process's own */
     const void *bottom; /* ASan: of the stack it stood on when it was left */
@@ -79,6 +84,9 @@ extern struct sim_world *sim_world;
 /* A new virtual thread that is ready to run main(arg); NULL: too many. */
 struct sim_thread *sim_thread_new(void *(*main)(void *arg), void *arg);
 struct sim_thread *sim_thread_of(pthread_t id); /* NULL: none of this schedule's */
+
+/* The caller ends; not by main()'s return only: see libc_exit.c. */
+__attribute__((noreturn)) void sim_thread_end(void *result);
 
 /* Give up the CPU for another that is ready: the caller was blocked, spins or has ended. */
 void sim_reschedule(void);
@@ -176,7 +184,8 @@ int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*m
                       void *arg);
 int sim_thread_create_program(pthread_t *id, const pthread_attr_t *attributes,
                               void *(*main)(void *arg), void *arg);
-int sim_thread_join(pthread_t id, void **result);
+int sim_thread_join(pthread_t id, void **result, int64_t until);
+int sim_thread_join_always(pthread_t id, void **result);
 pthread_t sim_thread_self(void);
 void sim_system_fill(struct lw_sys *table);
 extern struct lw_sys sim_real; /* the table as it was at load time */
@@ -188,8 +197,10 @@ void sim_events_run(void);
 /* The calling OS thread is the one that the simulation runs on. */
 bool sim_is_here(void);
 
-/* ---- the program's own threads (libc.c): the ends of its pthread keys */
+/* ---- the program's own threads: the ends of its pthread keys (libc.c), of its thread-local
+ * objects (libc_exit.c) */
 void sim_specific_end(struct sim_thread *thread);
+void sim_locals_end(struct sim_thread *thread);
 
 /* ---- weak memory (weak.c) */
 bool sim_weak_init(void);             /* at load time; false: no memory */

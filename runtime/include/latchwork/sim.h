@@ -5,15 +5,32 @@
  * runtime runs on one OS thread and a virtual clock.  Which task or worker goes on, whom a lock is
  * handed to, when a timer fires, how much a read gets, when a thread is preempted: all of it is
  * drawn from a seed, and the same seed gives the same run, on any machine and in a debugger.
- * Nothing sleeps: a timeout of 30 days is over at once.  Plain threads (pthread_create and what
- * they wait with) and sockets made by lw_listen_x and lw_connect_x are simulated, too.
+ * Nothing sleeps: a timeout of 30 days is over at once.
  *
  * lw_sim_run() runs a test in many such schedules.  For a whole program: LW_SIM=<seed> ./program
- * loads the simulation library before liblatchwork and runs it in one schedule.
+ * loads the simulation library before liblatchwork and runs it in one schedule; anything but a
+ * whole number there ends it.  It has to be linked with the shared liblatchwork: LW_SIM says
+ * nothing to one that is linked statically, or with liblatchwork.a.
  *
- * A schedule can be switched at each operation of this library and at lw_sim_point(), nowhere else:
- * between two of them the program's own code runs undisturbed.  Sequentially consistent: it finds
- * wrong orders of events, not missing fences of the program's own atomics.
+ * Beside the library itself these calls of a program's are simulated:
+ * - plain threads, by the names of POSIX and of C11: create, exit, join (try, timed, clock),
+ *   detach, names, keys, once; mutexes, conditions, semaphores, read-write locks, barriers, spin
+ *   locks; and futexes by syscall(2) (FUTEX_WAIT, FUTEX_WAKE, and _BITSET of all bits), by which
+ *   libstdc++ waits.  All must be private to the process.
+ * - clocks and sleeps, poll(2): all clocks are one, of no known date.  Not timers and select(2).
+ * - what is done with sockets made by lw_listen_x and lw_connect_x: read and write, send and recv
+ *   and their kin, options, names, fcntl, dup, shutdown, close.  Descriptors that the program makes
+ *   itself are the real kernel's, and a call of its own on one may block all threads.
+ * - thread-local variables of the program, and of libraries that were there when the schedule
+ *   began; with a sanitizer in the process all threads share those of the one real thread.
+ * No signals are sent: who waits for one (sigwait, pause) waits for ever.  pthread_kill() and
+ * pthread_cancel() fail the schedule, and say so; so do pthread_exit() in a task and other
+ * operations on futexes.  Priorities and affinities are taken, and nothing follows from them.
+ *
+ * A schedule can be switched at each operation of this library, at each of those calls and at
+ * lw_sim_point(), nowhere else: between two of them the program's own code runs undisturbed.
+ * Sequentially consistent: it finds wrong orders of events, not missing fences of the program's own
+ * atomics.
  *
  * Strategies: random preemption with a rate drawn per schedule; PCT (Burckhardt et al., ASPLOS
  * 2010): random priorities and depth - 1 changes of them; exhaustive: every schedule with at most
@@ -72,8 +89,8 @@ typedef struct lw_sim_result {
  * NULL.
  * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a task, in a simulation
  * or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program is not linked with
- * liblatchwork-sim).  With LW_SIM=<seed> in the environment only that seed is run.  Blocks the
- * thread. */
+ * liblatchwork-sim).  With LW_SIM=<seed> in the environment only that seed is run; -EINVAL, too,
+ * if it is not a whole number.  Blocks the thread. */
 LW_API LW_MUST_CHECK int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg,
                                     lw_sim_result *result);
 
