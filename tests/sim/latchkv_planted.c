@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The server's functions that a test can break, and the calls of the system that the simulation
+/* The server's functions that a test can break, and the call of the system that the simulation
  * library does not stand in for; put in place by the linker's --wrap. */
 #include <latchwork/sim.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include "latchkv/command.h"
 #include "latchkv/commands.h"
@@ -13,7 +12,6 @@
 #include "latchkv/number.h"
 #include "latchkv/server.h"
 #include "runtime/sim/engine.h"
-#include "runtime/sim/kernel.h"
 #include "tests/sim/latchkv_visit.h"
 
 enum planted planted;
@@ -28,19 +26,7 @@ void planted_start(void)
 
 /* ---- the system */
 
-int __wrap_shutdown(int fd, int how);
-int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size);
 ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned flags);
-
-int __wrap_shutdown(int fd, int how)
-{
-    return sim_shutdown(fd, how);
-}
-
-int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
-{
-    return lw_sys.setsockopt(fd, level, name, value, size);
-}
 
 /* Which keys share a shard is the schedule's choice, too. */
 ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned flags)
