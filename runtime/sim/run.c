@@ -341,6 +341,22 @@ static void run_all(lw_sim_result *result)
     result->status = run->status;
 }
 
+/* LW_SIM: false: it is there, and no whole number. */
+static bool read_seed(const char *text, uint64_t *seed)
+{
+    char *end = NULL;
+
+    if (text == NULL || *text == '\0')
+        return true;
+    errno = 0;
+    if (*text >= '0' && *text <= '9')
+        *seed = strtoull(text, &end, 0);
+    if (end != NULL && *end == '\0' && errno == 0)
+        return true;
+    (void)fprintf(stderr, "latchwork: simulation: LW_SIM=%s is not a whole number\n", text);
+    return false;
+}
+
 static bool read_options(const lw_sim_options *options)
 {
     const char *seed = secure_getenv("LW_SIM");
@@ -357,7 +373,8 @@ static bool read_options(const lw_sim_options *options)
     if (run->options.steps_max == 0)
         run->options.steps_max = STEPS_DEFAULT;
     if (seed != NULL && *seed != '\0' && run->options.strategy != LW_SIM_EXHAUSTIVE) {
-        run->options.seed = strtoull(seed, NULL, 0);
+        if (!read_seed(seed, &run->options.seed))
+            return false;
         run->options.schedules = 1;
     }
     if (run->options.seed == 0)
@@ -442,8 +459,8 @@ void lw_sim_program_starts(uint64_t seed)
 
     if (lw_sim_on || run == NULL)
         return;
-    if (said != NULL && *said != '\0')
-        seed = strtoull(said, NULL, 0);
+    if (!read_seed(said, &seed))
+        abort();
     if (seed != 0)
         adopt(seed);
 }
@@ -479,7 +496,11 @@ __attribute__((constructor)) static void sim_init(void)
         return;
     }
     if (program != NULL && seed != NULL && *seed != '\0') {
+        uint64_t number;
+
         take_preload_back();
-        adopt(strtoull(seed, NULL, 0));
+        if (!read_seed(seed, &number))
+            abort();
+        adopt(number);
     }
 }

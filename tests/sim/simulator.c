@@ -348,6 +348,21 @@ Test(simulator, beside_simulations_the_library_is_real)
     cr_assert_eq(lw_sim_run(NULL, NULL, NULL, NULL), -EINVAL);
 }
 
+Test(simulator, a_seed_is_a_whole_number)
+{
+    static const char *const none[] = {"4x", "x", " 4", "-4", "99999999999999999999"};
+    lw_sim_result result;
+
+    for (unsigned i = 0; i < sizeof none / sizeof *none; i++) {
+        (void)setenv("LW_SIM", none[i], 1);
+        cr_assert_eq(lw_sim_run(NULL, is_active, NULL, NULL), -EINVAL, "%s", none[i]);
+    }
+    (void)setenv("LW_SIM", "0x10", 1);
+    cr_assert_eq(lw_sim_run(NULL, is_active, NULL, &result), LW_SIM_PASSED);
+    cr_assert_eq(result.seed, 16u);
+    (void)unsetenv("LW_SIM");
+}
+
 Test(simulator, outside_of_one_a_check_aborts, .signal = SIGABRT)
 {
     LW_SIM_CHECK(counter == 1);
