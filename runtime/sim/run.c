@@ -341,7 +341,7 @@ static void run_all(lw_sim_result *result)
     result->status = run->status;
 }
 
-/* LW_SIM: false: it is there, and no whole number. */
+/* LW_SIM, if it is there.  False: it is no whole number. */
 static bool read_seed(const char *text, uint64_t *seed)
 {
     char *end = NULL;
@@ -496,7 +496,7 @@ __attribute__((constructor)) static void sim_init(void)
         return;
     }
     if (program != NULL && seed != NULL && *seed != '\0') {
-        uint64_t number;
+        uint64_t number = 0;
 
         take_preload_back();
         if (!read_seed(seed, &number))
