@@ -122,8 +122,7 @@ void sim_say_schedule(void)
     if (sim_plan_recorded(&choices))
         (void)sim_choices_print(&choices, text, sizeof text);
     sim_choices_free(&choices);
-    (void)fprintf(stderr,
-                  "latchwork: simulation: in the schedule of LW_SIM=%llu (hash %llx)%s%s\n",
+    (void)fprintf(stderr, "latchwork: simulation: in the schedule of LW_SIM=%llu (hash %llx)%s%s\n",
                   (unsigned long long)run->seed, (unsigned long long)sim_plan_hash(),
                   text[0] != '\0' ? "; its choices: " : "", text);
 }
@@ -162,28 +161,38 @@ static void on_fatal(int number, siginfo_t *info, void *context)
 
 /* ---- one schedule */
 
+/* The option's.  Without it they are the settings' own. */
+static void set_faults(bool on)
+{
+    uint64_t one_in = run->options.faults;
+
+    if (one_in == 0)
+        return;
+    sim_settings->fault_kinds = on ? (1u << SIM_FAULTS) - 1 : 0;
+    sim_settings->fault_one_in = one_in < UINT32_MAX ? (unsigned)one_in : UINT32_MAX;
+    sim_weather.reset = sim_weather.no_files = on ? sim_settings->fault_one_in : 0;
+}
+
+/* Faults are the test's alone: of the runtime around it none is asked how it gets on without. */
 static int enter_test(void *arg)
 {
     int status;
 
     sim_plan_in_test(true);
+    set_faults(true);
     status = run->test(arg);
+    set_faults(false);
     sim_plan_in_test(false);
     return status;
 }
 
-/* What any network does, in every other schedule; what breaks it, when it was asked for. */
+/* What any network does, in every other schedule. */
 static void choose_weather(void)
 {
     static const struct sim_weather rough = {.short_io = 6, .delay = 6, .intr = 50, .spurious = 50};
-    unsigned faults = run->options.faults < UINT32_MAX ? (unsigned)run->options.faults : UINT32_MAX;
 
-    if (sim_settings->own_weather) {
-        return;
-    }
-    if (sim_choose(2) == 1)
+    if (!sim_settings->own_weather && sim_choose(2) == 1)
         sim_weather = rough;
-    sim_weather.reset = sim_weather.no_files = faults;
 }
 
 static void run_test(void *arg)
@@ -220,6 +229,7 @@ static int run_schedule(enum sim_strategy strategy, const struct sim_choices *li
     sim_memory_begin();
     sim_system_fill(&lw_sys);
     sim_weather = sim_settings->weather;
+    set_faults(false); /* the schedule before may have failed in the midst of its test */
     sim_plan_begin(strategy, run->seed, run->options.depth, run->options.steps_max, run->expected,
                    list);
     sim_world_run(run_test, NULL);
@@ -408,11 +418,6 @@ int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_res
         return -EINVAL;
     if (!sim_memory_enter())
         return -ENOMEM;
-    if (run->options.faults != 0) {
-        sim_settings->fault_kinds = (1u << SIM_FAULTS) - 1;
-        sim_settings->fault_one_in =
-            run->options.faults < UINT32_MAX ? (unsigned)run->options.faults : UINT32_MAX;
-    }
     run->test = test;
     run->arg = arg;
     run->active = true;
@@ -421,8 +426,7 @@ int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_res
     release_signals(before, &stack, &stack_before);
     sim_memory_end();
     lw_thread_tls = self;
-    if (run->options.faults != 0)
-        sim_settings->fault_kinds = sim_settings->fault_one_in = 0;
+    set_faults(false);
     run->active = false;
     sim_choices_free(&run->list);
     return run->verdict;

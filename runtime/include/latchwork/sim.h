@@ -58,9 +58,13 @@ typedef struct lw_sim_options {
     uint64_t steps_max; /* of one schedule; 0: 1,000,000 */
     const char *replay; /* the choices of a result: that one schedule; NULL: by strategy */
     bool quiet;         /* say nothing on the standard error */
-    /* One in so many of the calls that may fail does: memory (-ENOMEM), threads, descriptors
-     * (EMFILE), connections (ECONNRESET); 0: none.  What connections do anyway (short reads and
-     * writes, delays, readiness in any order) is drawn without being asked for. */
+    /* About one in so many of the calls that may fail does, from the beginning of test to its end
+     * (0: none does; never when exhaustive).  Of the system: memory for the library, which says
+     * -ENOMEM for it; threads, the program's own as well (-EAGAIN); new descriptors (-EMFILE,
+     * -ENFILE) and epoll (-ENOMEM, -ENOSPC); names (-EAGAIN, -ENOMEM); TCP connections break
+     * (-ECONNRESET, -EPIPE).  The program's own malloc() never fails.  What
+     * connections do anyway (short reads and writes, delays, readiness in any order) is drawn
+     * without being asked for. */
     uint64_t faults;
     uint64_t _reserved[3];
 } lw_sim_options;
