@@ -33,6 +33,7 @@
 
 #define HEAP_BYTES ((size_t)4 << 30)
 #define MAP_BYTES ((size_t)1 << 38)
+#define STACKS_BYTES ((size_t)SIM_THREADS_MAX * (SIM_STACK_BYTES + PAGE))
 
 enum {
     PARTS_MAX = 8,
@@ -206,23 +207,25 @@ static bool enter_parts(void)
     return make_images(memory->alone ? memory->own : 0, true) && make_images(0, false);
 }
 
+/* All three ranges, in one: there are all of them or none. */
+static bool reserve_ranges(void)
+{
+    char *at = reserve(HEAP_BYTES + MAP_BYTES + STACKS_BYTES, PROT_READ | PROT_WRITE);
+
+    if (at == NULL)
+        return false;
+    memory->heap = memory->heap_end = at;
+    memory->map = memory->map_end = at + HEAP_BYTES;
+    memory->stacks = memory->map + MAP_BYTES;
+    (void)madvise(at, HEAP_BYTES + MAP_BYTES, MADV_NOHUGEPAGE);
+    for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
+        (void)mprotect(memory->stacks + (size_t)i * (SIM_STACK_BYTES + PAGE), PAGE, PROT_NONE);
+    return true;
+}
+
 bool sim_memory_enter(void)
 {
-    if (memory->heap == NULL) {
-        memory->heap = reserve(HEAP_BYTES, PROT_READ | PROT_WRITE);
-        memory->map = reserve(MAP_BYTES, PROT_READ | PROT_WRITE);
-        memory->stacks =
-            reserve((size_t)SIM_THREADS_MAX * (SIM_STACK_BYTES + PAGE), PROT_READ | PROT_WRITE);
-        if (memory->heap == NULL || memory->map == NULL || memory->stacks == NULL)
-            return false;
-        memory->heap_end = memory->heap;
-        memory->map_end = memory->map;
-        (void)madvise(memory->map, MAP_BYTES, MADV_NOHUGEPAGE);
-        (void)madvise(memory->heap, HEAP_BYTES, MADV_NOHUGEPAGE);
-        for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
-            (void)mprotect(memory->stacks + (size_t)i * (SIM_STACK_BYTES + PAGE), PAGE, PROT_NONE);
-    }
-    if (!enter_parts())
+    if ((memory->heap == NULL && !reserve_ranges()) || !enter_parts())
         return false;
     for (unsigned i = 0; i < memory->count; i++)
         copy(memory->parts[i].live, memory->parts[i].at, memory->parts[i].size);
