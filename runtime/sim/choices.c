@@ -92,13 +92,13 @@ bool sim_choices_print(const struct sim_choices *choices, char *text, size_t siz
     return true;
 }
 
-bool sim_choices_parse(struct sim_choices *choices, const char *text)
+/* Adds what the text says; false: no such text, or no memory. */
+static bool parse(struct sim_choices *choices, const char *text)
 {
     struct sim_choice choice = {0};
     uint64_t number, way;
     char *end;
 
-    *choices = (struct sim_choices){0};
     while (*text != '\0') {
         number = strtoull(text, &end, BASE);
         if (end == text || (*end != ':' && *end != '.'))
@@ -116,6 +116,16 @@ bool sim_choices_parse(struct sim_choices *choices, const char *text)
         choice.way = (uint32_t)way;
         if (!sim_choices_add(choices, choice))
             return false;
+    }
+    return true;
+}
+
+bool sim_choices_parse(struct sim_choices *choices, const char *text)
+{
+    *choices = (struct sim_choices){0};
+    if (!parse(choices, text)) {
+        sim_choices_free(choices);
+        return false;
     }
     sim_choices_sort(choices);
     return true;

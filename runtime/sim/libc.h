@@ -7,11 +7,13 @@
 
 #include "runtime/sim/world.h"
 
-/* First thing in a function: libc's own is libc_<name>. */
+/* First thing in a function: libc's own is libc_<name>.  Looked at once: while another thread is in
+ * a simulation, what is kept may be put back to NULL. */
 #define LIBC(type, name)                                                                           \
-    static type *libc_##name;                                                                      \
+    static type *kept_##name;                                                                      \
+    type *libc_##name = __atomic_load_n(&kept_##name, __ATOMIC_RELAXED);                           \
     if (libc_##name == NULL)                                                                       \
-    libc_##name = (type *)(uintptr_t)sim_libc_function(#name)
+    kept_##name = libc_##name = (type *)(uintptr_t)sim_libc_function(#name)
 
 enum { NS_PER_SEC = 1000000000 };
 

@@ -3,7 +3,10 @@
  *
  * A failure is reported from wherever it is noticed, on the failing thread's stack, and ends the
  * schedule: the engine goes on with what it was doing before, and the threads of the schedule are
- * never seen again.  All they had is put back when the next one begins. */
+ * never seen again.  All they had is put back when the next one begins.
+ *
+ * [R1] claim: acquire swap of active  <-  leave: release store; what is kept goes from thread to
+ *      thread. */
 #include <errno.h>
 #include <latchwork/runtime.h>
 #include <signal.h>
@@ -33,7 +36,7 @@ static struct run {
     lw_sim_options options;
     lw_fn *test;
     void *arg;
-    bool active;        /* in lw_sim_run() */
+    uint32_t active;    /* one thread is in lw_sim_run() */
     bool whole_program; /* in LW_SIM */
     bool silent;        /* while shortening */
     int verdict;
@@ -134,7 +137,7 @@ void sim_crash(const char *text)
 
 void lw_sim_check_failed(const char *text, const char *file, int line)
 {
-    if (lw_sim_on)
+    if (lw_sim_active())
         sim_fail(LW_SIM_FAILED_CHECK, "%s: %s:%d", text, file, line);
     (void)fprintf(stderr, "latchwork: check failed: %s: %s:%d\n", text, file, line);
     abort();
@@ -147,7 +150,7 @@ static void on_fatal(int number, siginfo_t *info, void *context)
     (void)context;
     if (number == SIGSEGV && sim_is_here() && sim_guards_mend(info->si_addr))
         return;
-    if (!lw_sim_on) { /* not the schedule's doing: the engine's, or another thread's */
+    if (!lw_sim_active()) { /* not the schedule's doing: the engine's, or another thread's */
         (void)signal(number, SIG_DFL);
         (void)raise(number);
         return;
@@ -392,27 +395,31 @@ static bool read_options(const lw_sim_options *options)
     return true;
 }
 
-static bool is_busy(void)
+static void leave(void)
 {
-    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
-        if (lw_load_rlx(&lw_runtimes[i]) != NULL)
-            return true;
-    return run->active || lw_sim_on;
+    __atomic_store_n(&run->active, 0, __ATOMIC_RELEASE); /* [R1] */
 }
 
-int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
+/* One thread of the process at a time, and no runtime beside it.  Not by the library's atomics,
+ * which are points of the schedule that another thread is in. */
+static bool claim(void)
+{
+    if (lw_sim_on || __atomic_exchange_n(&run->active, 1, __ATOMIC_ACQUIRE) != 0) /* [R1] */
+        return false;
+    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
+        if (lw_load_rlx(&lw_runtimes[i]) != NULL) {
+            leave();
+            return false;
+        }
+    return true;
+}
+
+static int run_claimed(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
 {
     struct sigaction before[FATALS];
     stack_t stack, stack_before;
-    lw_sim_result mine;
     struct lw_thread *self = lw_thread_tls;
 
-    if (run == NULL)
-        return -ENOMEM;
-    if (is_busy())
-        return -EPERM;
-    if (result == NULL)
-        result = &mine;
     memset(result, 0, sizeof *result);
     if (test == NULL || !read_options(options))
         return -EINVAL;
@@ -420,16 +427,28 @@ int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_res
         return -ENOMEM;
     run->test = test;
     run->arg = arg;
-    run->active = true;
     catch_signals(before, &stack, &stack_before);
     run_all(result);
     release_signals(before, &stack, &stack_before);
     sim_memory_end();
     lw_thread_tls = self;
     set_faults(false);
-    run->active = false;
-    sim_choices_free(&run->list);
     return run->verdict;
+}
+
+int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
+{
+    lw_sim_result mine;
+    int verdict;
+
+    if (run == NULL)
+        return -ENOMEM;
+    if (!claim())
+        return -EPERM;
+    verdict = run_claimed(options, test, arg, result != NULL ? result : &mine);
+    sim_choices_free(&run->list);
+    leave();
+    return verdict;
 }
 
 /* ---- a whole program */

@@ -434,6 +434,7 @@ void sim_world_run(void (*body)(void *arg), void *arg)
     lw_sim_on = true;
     go_to(&sim_world->threads[0]);
     lw_sim_on = false;
+    is_here = false;
     sim_sanitizer_forgets();
 }
 

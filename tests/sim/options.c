@@ -3,8 +3,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <latchwork.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "runtime/sim/settings.h"
 #include "tests/support.h"
@@ -151,4 +155,154 @@ Test(options, a_failure_by_a_fault_comes_back_by_seed_and_by_choices)
         cr_assert_eq(lw_sim_run(&options, fail_with_it, NULL, &again), LW_SIM_FAILED_STATUS);
         cr_assert_eq(again.status, -EAGAIN);
     }
+}
+
+/* ---- lists */
+
+/* All that the process has from malloc(); under ASan nothing, but that sees leaks itself. */
+static size_t bytes_got(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
+Test(options, a_list_that_is_none_is_refused_and_leaves_nothing)
+{
+    static const char *const bad[] = {"?", "0:1", "0:1.", "0:1.1 !", "0:1.1,2.2", "zzzz:1.1"};
+    char text[4096] = "0:";
+    lw_sim_options options = {.replay = text};
+    size_t length = 2, before;
+
+    while (length < sizeof text - 8)
+        length += (size_t)snprintf(text + length, sizeof text - length, "1.1 ");
+    (void)strcpy(text + length, "!");
+    cr_assert_eq(lw_sim_run(&options, do_nothing, NULL, NULL), -EINVAL);
+    before = bytes_got();
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(lw_sim_run(&options, do_nothing, NULL, NULL), -EINVAL);
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        options.replay = bad[i];
+        cr_assert_eq(lw_sim_run(&options, do_nothing, NULL, NULL), -EINVAL, "%s", bad[i]);
+    }
+    cr_assert_eq(bytes_got(), before);
+    assert_no_leaks();
+}
+
+/* ---- memory */
+
+/* So many bytes more of addresses than now, and no more. */
+static void allow_addresses(size_t more)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    struct rlimit limit;
+    unsigned long pages;
+
+    cr_assert_not_null(file);
+    cr_assert_eq(fscanf(file, "%lu", &pages), 1);
+    (void)fclose(file);
+    cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = more == 0 ? limit.rlim_max : pages * (size_t)sysconf(_SC_PAGESIZE) + more;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* Enough for none, one or two of the ranges that a simulation lives in. */
+Test(options, without_memory_it_says_so_until_there_is_some)
+{
+    static const size_t enough[] = {(size_t)1 << 30, (size_t)5 << 30, ((size_t)260 << 30) + 4096};
+
+    for (unsigned i = 0; i < sizeof enough / sizeof *enough; i++) {
+        allow_addresses(enough[i]);
+        for (int again = 0; again < 3; again++)
+            cr_assert_eq(lw_sim_run(NULL, do_nothing, NULL, NULL), -ENOMEM);
+    }
+    allow_addresses(0);
+    cr_assert_eq(lw_sim_run(NULL, do_nothing, NULL, NULL), LW_SIM_PASSED);
+}
+
+/* ---- one at a time.  These threads are real. */
+
+static uint32_t is_inside, has_ended;
+
+static void let_know(uint32_t *word)
+{
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+}
+
+static void await(const uint32_t *word)
+{
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0)
+        ;
+}
+
+static int stay_inside(void *arg)
+{
+    (void)arg;
+    let_know(&is_inside);
+    for (int i = 0; i < 100; i++)
+        lw_yield();
+    return 0;
+}
+
+static void *run_it(void *arg)
+{
+    *(int *)arg = lw_sim_run(NULL, stay_inside, NULL, NULL);
+    let_know(&has_ended);
+    return NULL;
+}
+
+/* And is outside, though it was in one before. */
+Test(options, a_second_thread_is_refused)
+{
+    lw_sim_options options = {.schedules = 1};
+    unsigned long refused = 0;
+    pthread_t thread;
+    int verdict = -1, mine = -EPERM;
+
+    cr_assert_eq(lw_sim_run(&options, do_nothing, NULL, NULL), LW_SIM_PASSED);
+    cr_assert_eq(pthread_create(&thread, NULL, run_it, &verdict), 0);
+    await(&is_inside);
+    for (; mine == -EPERM; refused++) {
+        cr_assert_not(lw_sim_active());
+        mine = lw_sim_run(&options, do_nothing, NULL, NULL);
+    }
+    cr_assert_eq(mine, LW_SIM_PASSED);
+    cr_assert_gt(refused, 1u);
+    await(&has_ended);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(verdict, LW_SIM_PASSED);
+}
+
+enum { ROUNDS = 300 };
+static uint32_t rounds_begun[2];
+static unsigned passed[2];
+
+/* The two begin each round at the same time. */
+static void *run_each_round(void *arg)
+{
+    lw_sim_options options = {.schedules = 1};
+    unsigned me = (unsigned)(uintptr_t)arg;
+
+    for (uint32_t i = 1; i <= ROUNDS; i++) {
+        int verdict;
+
+        __atomic_store_n(&rounds_begun[me], i, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&rounds_begun[!me], __ATOMIC_ACQUIRE) < i)
+            ;
+        verdict = lw_sim_run(&options, do_nothing, NULL, NULL);
+        cr_assert(verdict == LW_SIM_PASSED || verdict == -EPERM, "%d", verdict);
+        passed[me] += verdict == LW_SIM_PASSED;
+    }
+    return NULL;
+}
+
+Test(options, of_two_threads_at_once_one_goes_on)
+{
+    pthread_t threads[2];
+
+    for (uintptr_t i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, run_each_round, (void *)i), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+    cr_assert_geq(passed[0] + passed[1], (unsigned)ROUNDS);
 }

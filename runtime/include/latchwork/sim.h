@@ -91,10 +91,12 @@ typedef struct lw_sim_result {
  * the other until one fails.  test starts afresh each time: it sets up what it uses.  What failed
  * is said on the standard error, with the seed and the choices that bring it back.  result may be
  * NULL.
- * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a task, in a simulation
- * or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program is not linked with
- * liblatchwork-sim).  With LW_SIM=<seed> in the environment only that seed is run; -EINVAL, too,
- * if it is not a whole number.  Blocks the thread. */
+ * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a task, in a simulation,
+ * while another thread is in one or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program
+ * is not linked with liblatchwork-sim).  A simulation needs 261 GiB of addresses (`ulimit -v`), of
+ * which it uses as much memory as its test does; without them it is -ENOMEM.  With LW_SIM=<seed> in
+ * the environment only that seed is run; -EINVAL, too, if it is not a whole number.  Blocks the
+ * thread. */
 LW_API LW_MUST_CHECK int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg,
                                     lw_sim_result *result);
 
