@@ -241,7 +241,7 @@ static void *tick_main(void *arg)
 {
     unsigned quiet_looks = 0;
 
-    lw_sys.thread_name("lw-locksmith");
+    lw_sys.thread_name(LW_TICK_NAME);
     for (;;) {
         uint32_t seen = lw_load_acq(&tick.word); /* before all that a wake may have changed */
         bool quiet, trims;

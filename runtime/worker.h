@@ -206,6 +206,7 @@ void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wak
 void lw_cancel_restore(struct lw_record *me);
 
 /* ---- tick.c: the thread that watches the workers (and later looks for deadlocks) */
+#define LW_TICK_NAME "lw-locksmith"
 int lw_tick_start(void);
 void lw_tick_stop(void);
 void lw_tick_wake(void);

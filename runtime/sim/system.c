@@ -9,6 +9,7 @@
 #include "runtime/sim/sanitizer.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
+#include "runtime/worker.h"
 
 enum { NUMBER_FIRST = 100000 };
 
@@ -152,7 +153,10 @@ static int system_thread_number(void)
 
 static void system_thread_name(const char *name)
 {
-    (void)snprintf(sim_world->current->name, SIM_NAME_BYTES, "%s", name);
+    struct sim_thread *me = sim_world->current;
+
+    (void)snprintf(me->name, SIM_NAME_BYTES, "%s", name);
+    me->watches = strcmp(name, LW_TICK_NAME) == 0; /* only the library calls this */
 }
 
 static int system_thread_at_end(void (*end)(void *arg), void *arg)

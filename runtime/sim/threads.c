@@ -14,7 +14,8 @@
  * there; to the next deadline when nobody can run; and, when the plan says so, while somebody
  * could: then a deadline passes before a thread that is ready gets on, as it may on a machine that
  * is busy with other things.  But not for a minute: a deadline that is further away is for what
- * must never happen. */
+ * must never happen.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +27,9 @@
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
 
-enum { ROUNDS_ALONE = 16 }; /* of spinning, until time goes on */
-#define LOOK_NS 2500        /* that a look at the clock takes */
-#define STEP_NS 25          /* that a step takes: time goes on for who never looks at it, too */
+enum { ROUNDS_ALONE = 16 };  /* of spinning, until time goes on */
+#define LOOK_NS 2500         /* that a look at the clock takes */
+#define STEP_NS 25           /* that a step takes: time goes on for who never looks at it, too */
 #define LOADED_NS 1000000000 /* ago when a test begins: a moment shortly before is no mistake */
 #define BUSY_NS (60 * INT64_C(1000000000)) /* how long a machine keeps out who is ready, at most */
 #define BEGINNING_NS (1000 * INT64_C(1000000000))
@@ -108,6 +109,8 @@ SIM_UNSEEN static LW_NOINLINE void go_to(struct sim_thread *to)
     from->self = lw_thread_tls;
     from->error = errno;
     sim_world->current = to == &home ? NULL : to;
+    if (!to->watches)
+        sim_world->looks_alone = 0;
     if (to != &home)
         sim_plan_comes(to);
     lw_thread_tls = to->self;
@@ -271,6 +274,7 @@ SIM_UNSEEN void sim_reschedule(void)
                 break; /* never the one that spins by itself */
             continue;
         }
+        next = sim_moment_that_counts(next);
         if (next == INT64_MAX)
             sim_fail(LW_SIM_STUCK, "nobody can run, and not all are done");
         sim_weak_flush_all();
@@ -415,6 +419,7 @@ static void world_reset(void)
     sim_world->current = NULL;
     sim_world->now = BEGINNING_NS;
     sim_world->idle = 0;
+    sim_world->looks_alone = 0;
     sim_world->event_count = 0;
     sim_locals_begin();
     /* Else the real clock decides which deadlines are durations. */

@@ -36,6 +36,7 @@ struct sim_thread {
     const char *what;
     bool woken;
     bool spins;      /* let others go on first */
+    bool watches;    /* the library's, which looks around each 10 ms (tick.c) */
     unsigned rounds; /* of spinning, when only spinners were left */
     bool detached, joined; /* joined: somebody does, or has */
     bool was_joined;
@@ -75,6 +76,7 @@ struct sim_world {
     struct sim_thread *current; /* NULL: the engine itself */
     int64_t now;
     int64_t idle; /* of it: went by because nobody could run */
+    unsigned looks_alone; /* of the one that watches, since another has run */
     struct sim_event events[SIM_EVENTS_MAX];
     unsigned event_count;
 };
@@ -209,6 +211,10 @@ void sim_weak_thread(unsigned index); /* there is a new one */
 void sim_weak_flush(void);            /* all see what the running thread has seen */
 void sim_weak_flush_all(void);        /* all see the newest */
 void sim_weak_age(void);              /* another thread goes on: perhaps it does */
+
+/* ---- stuck.c: nobody can run, and `next` is the next moment that somebody waits for.  The one that
+ * time goes on to; INT64_MAX: none would change that. */
+int64_t sim_moment_that_counts(int64_t next);
 
 /* ---- failures (run.c) */
 __attribute__((noreturn)) void sim_crash(const char *text);
