@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a test in many schedules; what is said of one that fails; a whole program in one.
+/* Running a test in many schedules, until one fails; a whole program in one.
  *
  * A failure is reported from wherever it is noticed, on the failing thread's stack, and ends the
  * schedule: the engine goes on with what it was doing before, and the threads of the schedule are
@@ -26,7 +26,6 @@
 enum {
     SCHEDULES_DEFAULT = 1000,
     STEPS_DEFAULT = 1000000,
-    REASON_BYTES = 256,
 };
 
 struct sim_settings *sim_settings;
@@ -36,13 +35,11 @@ static struct run {
     lw_sim_options options;
     lw_fn *test;
     void *arg;
-    uint32_t active;    /* one thread is in lw_sim_run() */
-    bool whole_program; /* in LW_SIM */
-    bool silent;        /* while shortening */
-    int verdict;
-    int status;
-    char reason[REASON_BYTES];
-    uint64_t seed, expected;
+    uint32_t active;         /* one thread is in lw_sim_run() */
+    bool whole_program;      /* in LW_SIM */
+    bool silent;             /* while shortening */
+    struct sim_failure last; /* the schedule that runs, or has: how it ended */
+    uint64_t expected;
     struct sim_choices list;
     stack_t stack; /* for signals; whole_program: for ever */
 } * run;
@@ -50,50 +47,12 @@ static struct run {
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { FATALS = sizeof fatal / sizeof *fatal };
 
-static const char *const verdict_names[] = {
-    [LW_SIM_PASSED] = "passed",
-    [LW_SIM_FAILED_STATUS] = "failed with a status",
-    [LW_SIM_FAILED_CHECK] = "failed a check",
-    [LW_SIM_CRASHED] = "crashed",
-    [LW_SIM_STUCK] = "is stuck",
-    [LW_SIM_ENDLESS] = "does not end",
-};
-
 /* ---- failing */
-
-static const char *describe(const struct sim_thread *thread)
-{
-    if (thread->state == SIM_BLOCKED)
-        return thread->what;
-    return thread == sim_world->current ? "runs" : "could run";
-}
-
-void sim_report_threads(void)
-{
-    uint32_t used = lw_records_used();
-
-    for (unsigned i = 0; i < sim_world->count; i++) {
-        const struct sim_thread *thread = &sim_world->threads[i];
-
-        if (thread->state != SIM_DONE)
-            (void)fprintf(stderr, "  thread %u %s: %s%s\n", i, thread->name,
-                          thread->state == SIM_BLOCKED ? "waits for " : "", describe(thread));
-    }
-    (void)fflush(stderr);
-    lw_sys.write = sim_real.write;
-    for (uint32_t slot = 0; slot < used; slot++)
-        if ((lw_load_rlx(&lw_records[slot].ctl) & LW_LIVE) != 0)
-            (void)lw_dump_record(STDERR_FILENO, &lw_records[slot]);
-}
 
 static void say_failure(void)
 {
-    if (run->silent || run->options.quiet)
-        return;
-    (void)fprintf(stderr, "latchwork: simulation: the schedule of seed %llu %s: %s\n",
-                  (unsigned long long)run->seed, verdict_names[run->verdict], run->reason);
-    if (run->verdict == LW_SIM_STUCK || run->verdict == LW_SIM_ENDLESS)
-        sim_report_threads();
+    if (!run->silent && !run->options.quiet)
+        sim_say_failure(&run->last);
 }
 
 void sim_fail(int verdict, const char *format, ...)
@@ -101,33 +60,24 @@ void sim_fail(int verdict, const char *format, ...)
     va_list args;
 
     lw_sim_on = lw_sim_weak = false; /* no points from here on */
-    run->verdict = verdict;
+    run->last.verdict = verdict;
     va_start(args, format);
-    (void)vsnprintf(run->reason, sizeof run->reason, format, args);
+    (void)vsnprintf(run->last.reason, sizeof run->last.reason, format, args);
     va_end(args);
     say_failure();
     if (!run->whole_program)
         sim_world_leave();
     (void)fprintf(stderr,
                   "latchwork: simulation: LW_SIM=%llu brings it back (%llu steps, hash %llx)\n",
-                  (unsigned long long)run->seed, (unsigned long long)sim_plan_steps(),
+                  (unsigned long long)run->last.number, (unsigned long long)sim_plan_steps(),
                   (unsigned long long)sim_plan_hash());
     (void)signal(SIGABRT, SIG_DFL);
     abort();
 }
 
-/* Not by its seed alone: it may be one of a search, or one that is being shortened. */
 void sim_say_schedule(void)
 {
-    struct sim_choices choices;
-    char text[1024] = "";
-
-    if (sim_plan_recorded(&choices))
-        (void)sim_choices_print(&choices, text, sizeof text);
-    sim_choices_free(&choices);
-    (void)fprintf(stderr, "latchwork: simulation: in the schedule of LW_SIM=%llu (hash %llx)%s%s\n",
-                  (unsigned long long)run->seed, (unsigned long long)sim_plan_hash(),
-                  text[0] != '\0' ? "; its choices: " : "", text);
+    sim_say_running(&run->last);
 }
 
 void sim_crash(const char *text)
@@ -209,16 +159,16 @@ static void run_test(void *arg)
         sim_weak_begin();
     lw_asym_symmetric = sim_choose(4) == 3; /* where membarrier(2) is missing */
     if (sim_settings->plain) {
-        run->status = enter_test(run->arg);
+        run->last.status = enter_test(run->arg);
     } else {
         if (options.workers == 0)
             options.workers = 1 + (1 + sim_choose(3)) % 3; /* plainly 2 */
-        run->status = lw_run(&options, enter_test, run->arg);
+        run->last.status = lw_run(&options, enter_test, run->arg);
     }
-    if (run->status < 0) {
-        run->verdict = LW_SIM_FAILED_STATUS;
-        (void)snprintf(run->reason, sizeof run->reason, "status %d (%s)", run->status,
-                       strerror(-run->status));
+    if (run->last.status < 0) {
+        run->last.verdict = LW_SIM_FAILED_STATUS;
+        (void)snprintf(run->last.reason, sizeof run->last.reason, "status %d (%s)",
+                       run->last.status, strerror(-run->last.status));
         lw_sim_on = false;
         say_failure();
     }
@@ -227,59 +177,56 @@ static void run_test(void *arg)
 
 static int run_schedule(enum sim_strategy strategy, const struct sim_choices *list)
 {
-    run->verdict = LW_SIM_PASSED;
-    run->status = 0;
+    run->last.strategy = strategy;
+    run->last.verdict = LW_SIM_PASSED;
+    run->last.status = 0;
     sim_memory_begin();
     sim_system_fill(&lw_sys);
     sim_weather = sim_settings->weather;
     set_faults(false); /* the schedule before may have failed in the midst of its test */
-    sim_plan_begin(strategy, run->seed, run->options.depth, run->options.steps_max, run->expected,
-                   list);
+    sim_plan_begin(strategy, run->last.number, run->options.depth, run->options.steps_max,
+                   run->expected, list);
     sim_world_run(run_test, NULL);
-    return run->verdict;
+    return run->last.verdict;
 }
 
-/* ---- what is said of a failure */
+/* ---- what a failure comes to */
 
 static bool fails_by(const struct sim_choices *choices, int verdict)
 {
     return run_schedule(SIM_BY_LIST, choices) == verdict;
 }
 
-/* After a failure: the shortest list found, and what is to be said. */
-static void explain(lw_sim_result *result, enum sim_strategy strategy)
+/* What does not end runs for long each time: it is not shortened. */
+static bool shorten(struct sim_choices *choices, int verdict)
 {
-    struct sim_choices choices;
-    int verdict = run->verdict, status = run->status;
-    uint64_t hash = sim_plan_hash();
-    char reason[REASON_BYTES];
-    size_t many;
+    if (verdict == LW_SIM_ENDLESS || sim_settings->no_shortening)
+        return false;
+    run->silent = true;
+    sim_shorten(choices, fails_by, verdict);
+    if (!fails_by(choices, verdict))
+        choices->count = 0; /* cannot be: it was the last that was kept */
+    run->silent = false;
+    return true;
+}
 
-    memcpy(reason, run->reason, sizeof reason);
-    if (!sim_plan_recorded(&choices))
-        return;
-    many = choices.count;
-    if (verdict != LW_SIM_ENDLESS && !sim_settings->no_shortening) {
-        run->silent = true;
-        sim_shorten(&choices, fails_by, verdict);
-        if (!fails_by(&choices, verdict))
-            choices.count = 0; /* cannot be: it was the last that was kept */
-        run->silent = false;
+/* After a failure: the shortest list found, and what is to be said. */
+static void explain(lw_sim_result *result)
+{
+    struct sim_failure failure = run->last;
+    struct sim_way_back way = {.hash = sim_plan_hash()};
+    struct sim_choices choices;
+
+    if (sim_plan_recorded(&choices)) {
+        way.many = choices.count;
+        way.list = &choices;
+        way.shortened = shorten(&choices, failure.verdict);
+        (void)sim_choices_print(&choices, result->choices, sizeof result->choices);
     }
-    (void)sim_choices_print(&choices, result->choices, sizeof result->choices);
-    if (!run->options.quiet) {
-        if (strategy == SIM_BY_RANDOM || strategy == SIM_BY_PCT)
-            (void)fprintf(stderr, "latchwork: simulation: LW_SIM=%llu brings it back (hash %llx)",
-                          (unsigned long long)run->seed, (unsigned long long)hash);
-        else
-            (void)fprintf(stderr, "latchwork: simulation: hash %llx", (unsigned long long)hash);
-        (void)fprintf(stderr, "; of its %zu choices %zu are needed%s%s\n", many, choices.count,
-                      result->choices[0] != '\0' ? ": " : "", result->choices);
-    }
+    if (!run->options.quiet)
+        sim_say_way_back(&failure, &way);
     sim_choices_free(&choices);
-    run->verdict = verdict;
-    run->status = status;
-    memcpy(run->reason, reason, sizeof reason);
+    run->last = failure;
 }
 
 /* ---- many */
@@ -327,6 +274,16 @@ static void expect_steps(enum sim_strategy strategy)
     run->expected = sim_plan_steps();
 }
 
+/* Is there another one after this one? */
+static bool is_next(enum sim_strategy strategy, uint64_t done, uint64_t last)
+{
+    bool more = strategy != SIM_BY_EXHAUSTION || sim_plan_next_branch();
+
+    if (strategy == SIM_BY_EXHAUSTION && !run->options.quiet && (!more || done == last))
+        sim_say_search(done, run->options.depth, !more);
+    return more && done < last;
+}
+
 static void run_all(lw_sim_result *result)
 {
     enum sim_strategy strategy = strategy_of(&run->options);
@@ -338,20 +295,17 @@ static void run_all(lw_sim_result *result)
         last = 1;
     expect_steps(strategy);
     sim_plan_forget_branches();
-    for (;;) {
-        run->seed = run->options.seed + result->schedules;
+    do {
+        run->last.number = strategy == SIM_BY_EXHAUSTION ? result->schedules + 1
+                                                         : run->options.seed + result->schedules;
         (void)run_schedule(strategy, &run->list);
         result->schedules++;
         result->hash = sim_plan_hash();
-        if (run->verdict != LW_SIM_PASSED) {
-            explain(result, strategy);
-            break;
-        }
-        if (result->schedules == last || (strategy == SIM_BY_EXHAUSTION && !sim_plan_next_branch()))
-            break;
-    }
-    result->seed = run->seed;
-    result->status = run->status;
+    } while (run->last.verdict == LW_SIM_PASSED && is_next(strategy, result->schedules, last));
+    if (run->last.verdict != LW_SIM_PASSED)
+        explain(result);
+    result->seed = sim_has_seed(strategy) ? run->last.number : 0;
+    result->status = run->last.status;
 }
 
 /* LW_SIM, if it is there.  False: it is no whole number. */
@@ -382,7 +336,7 @@ static bool read_options(const lw_sim_options *options)
     if (run->options.replay != NULL && !sim_choices_parse(&run->list, run->options.replay))
         return false;
     if (run->options.depth == 0)
-        run->options.depth = run->options.strategy == LW_SIM_EXHAUSTIVE ? 2 : 3;
+        run->options.depth = run->options.strategy == LW_SIM_EXHAUSTIVE ? 1 : 3;
     if (run->options.steps_max == 0)
         run->options.steps_max = STEPS_DEFAULT;
     if (seed != NULL && *seed != '\0' && run->options.strategy != LW_SIM_EXHAUSTIVE) {
@@ -433,7 +387,7 @@ static int run_claimed(const lw_sim_options *options, lw_fn *test, void *arg, lw
     sim_memory_end();
     lw_thread_tls = self;
     set_faults(false);
-    return run->verdict;
+    return run->last.verdict;
 }
 
 int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
@@ -463,7 +417,8 @@ static void adopt(uint64_t seed)
     struct sigaction ignored[FATALS];
 
     run->whole_program = true;
-    run->seed = seed;
+    run->last.strategy = SIM_BY_RANDOM;
+    run->last.number = seed;
     if (!sim_memory_enter()) {
         (void)fprintf(stderr, "latchwork: simulation: no memory\n");
         abort();

@@ -219,10 +219,33 @@ int64_t sim_moment_that_counts(int64_t next);
 /* ---- failures (run.c) */
 __attribute__((noreturn)) void sim_crash(const char *text);
 
-/* Who waits for what, on the standard error; the engine stands still meanwhile. */
-void sim_report_threads(void);
-
 /* What brings the running schedule back, on the standard error. */
 void sim_say_schedule(void);
+
+/* ---- what is said of them, on the standard error (report.c) */
+enum { SIM_REASON_BYTES = 256 };
+
+struct sim_failure {
+    enum sim_strategy strategy;
+    uint64_t number; /* the schedule's seed; by exhaustion, its place in the search */
+    int verdict, status;
+    char reason[SIM_REASON_BYTES];
+};
+
+struct sim_way_back {
+    uint64_t hash;                  /* of the schedule that failed */
+    size_t many;                    /* choices that it had */
+    const struct sim_choices *list; /* that bring it back; NULL: they were too many to keep */
+    bool shortened;                 /* to those that are needed */
+};
+
+/* Its schedule is one that its seed brings back. */
+bool sim_has_seed(enum sim_strategy strategy);
+
+/* Where it fails; the engine stands still meanwhile.  Who waits for what, if it may be that. */
+void sim_say_failure(const struct sim_failure *failure);
+void sim_say_way_back(const struct sim_failure *failure, const struct sim_way_back *way);
+void sim_say_running(const struct sim_failure *running);
+void sim_say_search(uint64_t schedules, unsigned depth, bool all);
 
 #endif

@@ -51,20 +51,20 @@ typedef enum { LW_SIM_RANDOM, LW_SIM_PCT, LW_SIM_EXHAUSTIVE } lw_sim_strategy;
 typedef struct lw_sim_options {
     lw_sim_strategy strategy;
     /* PCT: how many steps must come in the right order (0: 3); exhaustive: how many preemptions
-     * there are at most (0: 2). */
+     * there are at most (0: 1, with which even a short test has hundreds or thousands of
+     * schedules; with each more it has thousands of times as many). */
     unsigned depth;
-    uint64_t seed;      /* of the first schedule, the next one has the next; 0: 1 */
-    uint64_t schedules; /* at most; 0: 1,000; exhaustive: no bound but this one, 0: all */
+    uint64_t seed;      /* of the first schedule, the next one has the next; 0: 1.  Not exhaustive */
+    uint64_t schedules; /* at most; 0: 1,000; exhaustive, 0: all there are */
     uint64_t steps_max; /* of one schedule; 0: 1,000,000 */
-    const char *replay; /* the choices of a result: that one schedule; NULL: by strategy */
+    const char *replay; /* the choices of a result, by the same options: that one schedule */
     bool quiet;         /* say nothing on the standard error */
     /* About one in so many of the calls that may fail does, from the beginning of test to its end
      * (0: none does; never when exhaustive).  Of the system: memory for the library, which says
      * -ENOMEM for it; threads, the program's own as well (-EAGAIN); new descriptors (-EMFILE,
      * -ENFILE) and epoll (-ENOMEM, -ENOSPC); names (-EAGAIN, -ENOMEM); TCP connections break
-     * (-ECONNRESET, -EPIPE).  The program's own malloc() never fails.  What
-     * connections do anyway (short reads and writes, delays, readiness in any order) is drawn
-     * without being asked for. */
+     * (-ECONNRESET, -EPIPE).  The program's own malloc() never fails.  What connections do anyway
+     * (short reads and writes, delays, readiness in any order) is drawn without being asked for. */
     uint64_t faults;
     uint64_t _reserved[3];
 } lw_sim_options;
@@ -80,23 +80,29 @@ typedef enum {
 
 typedef struct lw_sim_result {
     int status;          /* of test, in the last schedule */
-    uint64_t schedules;  /* how many were run; exhaustive: all there are, unless one failed */
-    uint64_t seed;       /* of the schedule that failed, or of the last one */
+    uint64_t schedules;  /* how many were run; exhaustive: the last one is that which failed */
+    uint64_t seed;       /* of that which failed, or of the last; 0: exhaustive, or by replay */
     uint64_t hash;       /* of its choices: two runs with the same hash were the same */
     char choices[256];   /* of a failed one, shortened; empty: too many to fit */
     uint64_t _reserved[4];
 } lw_sim_result;
 
-/* Run test(arg) as the first task of a runtime (of 1 to 3 workers, drawn), in one schedule after
- * the other until one fails.  test starts afresh each time: it sets up what it uses.  What failed
- * is said on the standard error, with the seed and the choices that bring it back.  result may be
- * NULL.
+/* Run test(arg) as the first task of a runtime (of 1 to 3 workers, drawn; exhaustive: of 2), in one
+ * schedule after the other until one fails.  test starts afresh each time: it sets up what it uses.
+ * result may be NULL.
+ *
+ * What failed is said on the standard error, with the seed that brings it back and the choices in
+ * it that are needed; of an exhaustive search, whose schedules have no seeds, the choices, which
+ * bring it back as `replay`; and of a search that finds nothing, how many schedules there were.
+ *
+ * With LW_SIM=<seed> in the environment only that seed is run, unless the strategy is exhaustive or
+ * there is something to replay.
+ *
  * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a task, in a simulation,
  * while another thread is in one or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program
  * is not linked with liblatchwork-sim).  A simulation needs 261 GiB of addresses (`ulimit -v`), of
- * which it uses as much memory as its test does; without them it is -ENOMEM.  With LW_SIM=<seed> in
- * the environment only that seed is run; -EINVAL, too, if it is not a whole number.  Blocks the
- * thread. */
+ * which it uses as much memory as its test does; without them it is -ENOMEM.  -EINVAL, too, if
+ * LW_SIM is not a whole number.  Blocks the thread. */
 LW_API LW_MUST_CHECK int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg,
                                     lw_sim_result *result);
 
