@@ -212,8 +212,8 @@ void sim_weak_flush(void);            /* all see what the running thread has see
 void sim_weak_flush_all(void);        /* all see the newest */
 void sim_weak_age(void);              /* another thread goes on: perhaps it does */
 
-/* ---- stuck.c: nobody can run, and `next` is the next moment that somebody waits for.  The one that
- * time goes on to; INT64_MAX: none would change that. */
+/* ---- stuck.c: nobody can run, and `next` is the next moment that somebody waits for.  The moment
+ * that time goes on to; INT64_MAX: none would change anything. */
 int64_t sim_moment_that_counts(int64_t next);
 
 /* ---- failures (run.c) */

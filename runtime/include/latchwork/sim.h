@@ -54,7 +54,7 @@ typedef struct lw_sim_options {
      * there are at most (0: 1, with which even a short test has hundreds or thousands of
      * schedules; with each more it has thousands of times as many). */
     unsigned depth;
-    uint64_t seed;      /* of the first schedule, the next one has the next; 0: 1.  Not exhaustive */
+    uint64_t seed;      /* of the first schedule, the next has the next; 0: 1; exhaustive: unused */
     uint64_t schedules; /* at most; 0: 1,000; exhaustive, 0: all there are */
     uint64_t steps_max; /* of one schedule; 0: 1,000,000 */
     const char *replay; /* the choices of a result, by the same options: that one schedule */
