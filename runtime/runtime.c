@@ -160,11 +160,12 @@ static void dismiss(struct lw_runtime *runtime)
         lw_poller_ring(&runtime->workers[i]->poller);
     for (uint32_t i = 0; i < count; i++)
         (void)lw_sys.thread_join(runtime->workers[i]->pthread, NULL);
-    /* Else some push found a searcher, or a sleeper, that there was not. */
-    lw_debug_check(runtime->searching == 0 && runtime->sleeping == 0);
     lw_helpers_fini(runtime);
     lw_store_sc(&lw_runtimes[runtime->number], NULL); /* [T2] */
     flush_pins();
+    /* Else some push found a searcher, or a sleeper, that there was not.  Not before the flush: who
+     * handed over the last task may still be counted while it looks for whom to wake. */
+    lw_debug_check(runtime->searching == 0 && runtime->sleeping == 0);
     for (uint32_t i = 0; i < count; i++)
         lw_worker_free(runtime->workers[i]);
     lw_sys.free(runtime);
