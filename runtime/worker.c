@@ -316,6 +316,8 @@ static void enter_thread(struct lw_worker *worker, struct lw_thread *thread)
     thread->tid = lw_sys.thread_number();
     lw_store_rel(&worker->thread, thread);
     lw_thread_tls = thread;
+    /* It may run its first tasks without a look at the clock, before the tick thread's first. */
+    lw_store_rlx(&lw_coarse_ms, (uint32_t)(lw_sys.now() / LW_MS));
     lw_fiber_thread_init(thread);
     (void)lw_overflow_thread_enter(&thread->altstack); /* without memory: overflow is not named */
     (void)snprintf(name, sizeof name, "%.8s-%u", worker->runtime->name, worker->index);

@@ -322,3 +322,29 @@ Test(worker, dump_has_a_true_line_for_each_task)
 {
     run_with(1, dump_inside, NULL);
 }
+
+/* As the dump has it, from a clock that is looked at now and then: also for the first tasks, which
+ * may wait before the tick thread has looked. */
+static int look_at_wait(void *arg)
+{
+    lw_task task;
+    uint32_t since;
+
+    cr_assert_eq(lw_spawn(&task, wait_for_ever, NULL, NULL), 0);
+    AWAIT(is_waiting(task));
+    since = lw_load_rlx(&lw_record_cold(lw_record_of(task.id))->since);
+    cr_assert_eq(lw_cancel(task), 0);
+    cr_assert_eq(lw_join(task, NULL, LW_FOREVER), 0);
+    cr_assert_geq((int32_t)(since - *(uint32_t *)arg), 0, "since %u", since);
+    return 0;
+}
+
+Test(worker, no_wait_is_older_than_the_runtime)
+{
+    lw_nsec begun = lw_now();
+    uint32_t started;
+
+    AWAIT(lw_now() - begun > 2 * LW_MS); /* so that the library was loaded before */
+    started = (uint32_t)(lw_now() / LW_MS);
+    run_with(1, look_at_wait, &started);
+}
