@@ -226,7 +226,7 @@ Test(runtime, stop_says_who_is_left_and_may_be_repeated)
     lw_runtime *runtime;
     lw_task task, idle;
     char text[4096];
-    int status;
+    int status, left;
 
     count = go = 0;
     cr_assert_eq(lw_start(&runtime, &options), 0);
@@ -235,7 +235,10 @@ Test(runtime, stop_says_who_is_left_and_may_be_repeated)
     here.name = "the one who goes";
     cr_assert_eq(lw_spawn(&idle, sleep_for_ever, NULL, &here), 0);
     AWAIT(lw_load_acq(&count) == 2);
-    cr_assert_eq(stop_and_read(runtime, lw_in(30 * LW_MS), text, sizeof text), 1);
+    do { /* nobody promises that the other one gets to end within the time */
+        left = stop_and_read(runtime, lw_in(30 * LW_MS), text, sizeof text);
+    } while (left == 2);
+    cr_assert_eq(left, 1);
     cr_assert_not_null(strstr(text, "'stubborn'"), "%s", text);
     cr_assert_not_null(strstr(text, "'the one who stays'"), "%s", text);
     cr_assert_null(strstr(text, "'the one who goes'"), "ended, not joined: %s", text);
