@@ -14,7 +14,7 @@
 #define CHUNK_BYTES (CHUNK_RECORDS * sizeof(struct lw_descriptor))
 
 /* Flags that a new life starts without. */
-#define LIFE_FLAGS (LW_FD_CLOSING | LW_FD_BORN | LW_FD_CAREFUL | LW_FD_KIND_MASK)
+#define LIFE_FLAGS (LW_FD_CLOSING | LW_FD_BORN | LW_FD_CAREFUL | LW_FD_OURS | LW_FD_KIND_MASK)
 
 #define READ_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define WRITE_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
@@ -37,7 +37,7 @@ int lw_descriptor_make(int fd, struct lw_descriptor **descriptor)
         lw_sys.mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         return -ENOMEM;
-    if (!lw_cas_acq_rel(&lw_descriptor_chunks[chunk], &there, base)) { /* [I1] [I6] */
+    if (!lw_cas_acq_rel(&lw_descriptor_chunks[chunk], &there, base)) { /* [I1] */
         (void)lw_sys.munmap(base, CHUNK_BYTES);
         base = there;
     }
@@ -145,23 +145,38 @@ void lw_descriptors_forget(struct lw_poller *poller)
 
 /* ---- lives */
 
-void lw_descriptor_birth(int fd, enum lw_kind kind)
+/* The number is another descriptor's now.  Whoever still waits has been waiting for one that was
+ * closed behind our back, or has come while it was closed. */
+static void begin_life(struct lw_descriptor *descriptor, uint64_t flags)
 {
-    struct lw_descriptor *descriptor = lw_descriptor_of(fd);
     struct lw_wake_batch batch = {0};
-    uint64_t state, change;
+    uint64_t state = lw_descriptor_take(descriptor);
 
-    if (descriptor == NULL && lw_descriptor_make(fd, &descriptor) < 0)
-        return;
-    state = lw_descriptor_take(descriptor);
     lw_store_rel(&descriptor->home, NULL);
-    /* Whoever still waits has been waiting for a descriptor that was closed behind our back. */
     edge_everywhere(descriptor, &batch);
-    change = LW_FD_LIFE + LW_FD_BORN + ((uint64_t)kind << LW_FD_KIND_SHIFT) - (state & LIFE_FLAGS);
-    state = lw_descriptor_drop(descriptor, state, change); /* [I4] */
+    state =
+        lw_descriptor_drop(descriptor, state, LW_FD_LIFE + flags - (state & LIFE_FLAGS)); /* [I4] */
     lw_wake_batch_run(&batch, LW_CLOSED);
     if (state & LW_FD_GUESTS)
         lw_io_bells_ring();
+}
+
+void lw_descriptor_birth(int fd, enum lw_kind kind)
+{
+    struct lw_descriptor *descriptor = lw_descriptor_of(fd);
+
+    if (descriptor != NULL || lw_descriptor_make(fd, &descriptor) == 0)
+        begin_life(descriptor, LW_FD_BORN + ((uint64_t)kind << LW_FD_KIND_SHIFT));
+}
+
+int lw_descriptor_reserve(int fd)
+{
+    struct lw_descriptor *descriptor = lw_descriptor_of(fd);
+    int err = descriptor != NULL ? 0 : lw_descriptor_make(fd, &descriptor);
+
+    if (err == 0)
+        begin_life(descriptor, LW_FD_OURS);
+    return err;
 }
 
 static int close_number(int fd)
@@ -201,17 +216,15 @@ static void send_back(struct lw_descriptor *descriptor)
     lw_io_pauses_end();
 }
 
-/* Of a number for whose record there is no memory.  A first call may have had more luck: what tells
- * the two of each other are their swaps of the directory. */
+/* Of a number for whose record there is no memory.  A first call may have had more luck: either its
+ * try found the number closed, or its record is found here.  (The system orders the two.) */
 static int close_unrecorded(int fd)
 {
-    unsigned chunk = (unsigned)fd >> LW_FD_CHUNK_BITS;
-    struct lw_descriptor *there = NULL;
     int err = close_number(fd);
+    struct lw_descriptor *descriptor = lw_descriptor_of(fd);
 
-    if (chunk < LW_FD_CHUNKS &&
-        !lw_cas_acq_rel(&lw_descriptor_chunks[chunk], &there, NULL)) /* [I6] */
-        send_back(&there[(unsigned)fd % CHUNK_RECORDS]);
+    if (descriptor != NULL)
+        send_back(descriptor);
     return err;
 }
 
@@ -271,7 +284,7 @@ int lw_close(int fd)
         return close_unrecorded(fd);
 
     state = lw_descriptor_take(descriptor);
-    if (state & LW_FD_CLOSING) {
+    if (state & (LW_FD_CLOSING | LW_FD_OURS)) {
         (void)lw_descriptor_drop(descriptor, state, 0);
         return -EBADF;
     }

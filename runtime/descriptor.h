@@ -19,10 +19,11 @@
  * `inside` to 0 takes it out of its poller, begins the next life of the record and then calls
  * close(2): in that order, since the number may be in use again before close(2) returns.  Who slips
  * in between the two meets the old descriptor; the look at all waiters after close(2) sends them
- * back to try again and see that it is gone.  (What they may have registered is left to close(2).
- * Where another process has the same open file that costs a wake for each of its events, which
- * nobody here waits for; to keep them from registering would make a slow close(2) a wait for those
- * who use the number next.)
+ * back to try again and see that it is gone, or that the number is another's.  (What they may have
+ * registered is left to close(2).  Where another process has the same open file that costs a wake
+ * for each of its events, which nobody here waits for; to keep them from registering would make a
+ * slow close(2) a wait for those who use the number next.  And the first try of one who is late
+ * enough is made on whatever has the number by then, as that of a read(2) is.)
  *
  * Edges.  The poller counts the events of each side.  A call reads the count, tries, and where that
  * would block waits only if the count is still the same: so an event is either seen by the try, or
@@ -45,8 +46,6 @@
  * [I3] close:  `inside` - 1 (acq_rel): what others did inside -> the last one out, who sees CLOSING
  * [I4] guests:  or GUESTS (acq_rel) <-> add CLOSING (acq_rel): one of the two sees the other
  * [I5] done with a poller: all that is stored in home (release) -> load (acquire) of who ends it
- * [I6] a close without a record:  closed, CAS of the directory (acq_rel) <-> CAS of the directory
- *      (acq_rel), the first try: one of the two sees the other
  * Queues, home, counts as seen by a waiter: the guard. */
 #ifndef LW_RUNTIME_DESCRIPTOR_H
 #define LW_RUNTIME_DESCRIPTOR_H
@@ -76,6 +75,7 @@ enum lw_kind {
 #define LW_FD_GUESTS UINT64_C(16) /* a plain thread has blocked on it in this life */
 #define LW_FD_QUEUED UINT64_C(32) /* << side: its queue is not empty */
 #define LW_FD_ALL_QUEUED (LW_FD_QUEUED * 7)
+#define LW_FD_OURS UINT64_C(256) /* the library's own: no call enters, nobody closes it */
 #define LW_FD_KIND_SHIFT 9
 #define LW_FD_KIND_MASK (UINT64_C(7) << LW_FD_KIND_SHIFT)
 #define LW_FD_INSIDE (UINT64_C(1) << 12)
@@ -130,7 +130,7 @@ int lw_descriptor_make(int fd, struct lw_descriptor **descriptor);
 int lw_descriptor_number(const void *descriptor);
 
 /* Enter a call: until lw_descriptor_leave() the number stays this descriptor's.  0, with the state;
- * -EBADF: being closed; -ENOMEM, -EMFILE; -EBUSY: a million calls are inside. */
+ * -EBADF: being closed, or ours; -ENOMEM, -EMFILE; -EBUSY: a million calls are inside. */
 LW_INLINE int lw_descriptor_enter(int fd, struct lw_descriptor **descriptor, uint64_t *state)
 {
     struct lw_descriptor *found = lw_descriptor_of(fd);
@@ -144,7 +144,7 @@ LW_INLINE int lw_descriptor_enter(int fd, struct lw_descriptor **descriptor, uin
     }
     seen = lw_load_rlx(&found->state);
     do {
-        if (lw_unlikely(seen & LW_FD_CLOSING))
+        if (lw_unlikely(seen & (LW_FD_CLOSING | LW_FD_OURS)))
             return -EBADF;
         if (lw_unlikely((seen & LW_FD_INSIDE_MASK) == LW_FD_INSIDE_MASK))
             return -EBUSY;
@@ -183,6 +183,10 @@ void lw_side_edge(struct lw_side *side, bool all, struct lw_wake_batch *batch);
 /* A new descriptor that the library has made itself.  Without memory for the record it is simply
  * treated as one from elsewhere. */
 void lw_descriptor_birth(int fd, enum lw_kind kind);
+
+/* A descriptor that the library has made for itself and keeps for ever.  0; or an error of
+ * lw_descriptor_make(). */
+int lw_descriptor_reserve(int fd);
 
 /* An epoll event; data is what lw_descriptor_tag() gave.  Wakeful ones are added to the batch. */
 void lw_descriptor_event(uint64_t data, uint32_t events, struct lw_wake_batch *batch);

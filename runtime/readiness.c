@@ -14,13 +14,12 @@
  * each looks again at its own descriptor.  Bells are kept for ever and used again, so a late ring
  * does no harm.
  *
- * [B1] a bell:  bells (release)  ->  bells (acquire) of who looks for a free one, or rings */
+ * [B1] a bell:  CAS of bells (release)  ->  bells (acquire): who looks for a free one, or rings */
 #include <poll.h>
 #include <sys/eventfd.h>
 
 #include "runtime/descriptor.h"
 #include "runtime/os/os.h"
-#include "runtime/thread_mutex.h"
 #include "runtime/worker.h"
 
 enum { PAUSE_DOUBLINGS_MAX = 7 };
@@ -45,8 +44,7 @@ struct bell {
     uint32_t busy;
 };
 
-static struct bell *bells;                 /* only grows */
-static struct lw_thread_mutex bells_mutex; /* making them, and who has a number */
+static struct bell *bells; /* only grows */
 
 /* The descriptor is being closed, or the number has changed hands behind our back. */
 static bool is_over(const struct lw_io_call *call, uint64_t state)
@@ -127,6 +125,9 @@ static int arm(struct lw_io_call *call)
 
 /* ---- plain threads */
 
+/* Its number may be one that was just closed, and that somebody still inside is about to wait for,
+ * maybe the caller himself: being reserved sends them away.  Unreserved it is worse than none: a
+ * late read would take a ring. */
 static struct bell *bell_make(void)
 {
     struct bell *bell = lw_sys.calloc(1, sizeof *bell);
@@ -135,40 +136,24 @@ static struct bell *bell_make(void)
         return NULL;
     bell->busy = 1;
     bell->fd = lw_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (bell->fd < 0) {
+    if (bell->fd < 0 || lw_descriptor_reserve(bell->fd) < 0) {
+        if (bell->fd >= 0)
+            (void)lw_sys.close(bell->fd);
         lw_sys.free(bell);
         return NULL;
     }
     bell->next = lw_load_rlx(&bells);
-    lw_store_rel(&bells, bell); /* [B1] */
+    while (!lw_cas_acq_rel(&bells, &bell->next, bell)) /* [B1] */
+        continue;
     return bell;
 }
 
 static struct bell *bell_take(void)
 {
-    struct bell *bell;
-
-    for (bell = lw_load_acq(&bells); bell != NULL; bell = bell->next) /* [B1] */
+    for (struct bell *bell = lw_load_acq(&bells); bell != NULL; bell = bell->next) /* [B1] */
         if (lw_load_rlx(&bell->busy) == 0 && lw_swap_acq_rel(&bell->busy, 1) == 0)
             return bell;
-    lw_thread_mutex_lock(&bells_mutex);
-    bell = bell_make();
-    lw_thread_mutex_unlock(&bells_mutex);
-    return bell;
-}
-
-/* Who has entered between a number's new life and close(2) may find, when he is about to wait, that
- * a bell has got the number since, be it his own: nobody would ever ring that one for him.  Whoever
- * was given the number by the system is seen here: the mutex. */
-static bool is_of_a_bell(int fd)
-{
-    struct bell *bell;
-
-    lw_thread_mutex_lock(&bells_mutex);
-    for (bell = lw_load_rlx(&bells); bell != NULL && bell->fd != fd; bell = bell->next)
-        continue;
-    lw_thread_mutex_unlock(&bells_mutex);
-    return bell != NULL;
+    return bell_make();
 }
 
 void lw_io_bells_ring(void)
@@ -184,7 +169,6 @@ void lw_io_bells_ring(void)
 static int guest_poll(struct lw_io_call *call, const struct bell *bell)
 {
     struct pollfd fds[2] = {{.fd = call->fd, .events = call->events}};
-    const struct lw_side *side = &call->descriptor->sides[call->side];
     int64_t timeout = -1;
     uint64_t rings, state;
     int count;
@@ -196,12 +180,8 @@ static int guest_poll(struct lw_io_call *call, const struct bell *bell)
     /* The bell is silent: a closer that came before is seen here, one after this rings again.
      * Without the look the poll goes on with a descriptor that was closed. */
     state = lw_or_acq_rel(&call->descriptor->state, LW_FD_GUESTS); /* [I4] */
-    if (lw_recheck(is_over(call, state)) || lw_recheck(is_of_a_bell(call->fd)))
+    if (lw_recheck(is_over(call, state)))
         return -EBADF;
-    /* Nor is the bell rung for what was closed before.  Without the look a bell may get the number
-     * after the one above. */
-    if (lw_recheck(lw_load_acq(&side->edges) != call->seen))
-        return 0;
     if (call->deadline != LW_FOREVER) {
         timeout = call->deadline - lw_sys.now();
         if (timeout <= 0)

@@ -59,7 +59,7 @@ void sim_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least)
 {
     lw_sim_options options = {.strategy = LW_SIM_EXHAUSTIVE, .depth = preemptions};
 
-    if (is_slow() || getenv("LW_SIM_SCHEDULES") != NULL) /* it would be the same again */
+    if (is_slow() || getenv("LW_SIM_FIRST") != NULL) /* it would be the same again */
         return;
     for (unsigned workers = 1; workers <= (preemptions == 1 ? 2 : 1); workers++) {
         uint64_t count;

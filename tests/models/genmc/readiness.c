@@ -10,7 +10,7 @@
  * (In IMM GenMC takes an object on a stack for the one of another size that lay there before.)
  * holds: -DBELLS
  * holds: -DPAUSES
- * fails: -DBELLS -DWEAK_STORE
+ * fails: -DBELLS -DWEAK_CAS
  * fails: -DPAUSES -DWEAK_STORE
  * fails: -DPAUSES -DWEAK_ACQ
  */
@@ -138,6 +138,7 @@ int main(void)
     lw_sys.eventfd = sys_eventfd;
     lw_sys.write = sys_write;
 #ifdef BELLS
+    lw_descriptor_chunks[FD >> LW_FD_CHUNK_BITS] = chunk;
     run(&threads[0], guest, 0);
     run(&threads[1], guest, 1);
     run(&threads[2], ringer, 2);
