@@ -196,3 +196,35 @@ Test(close, may_be_closed_while_its_runtime_stops)
     }
     cr_assert_eq(pollers_missed, 0);
 }
+
+/* ---- the library's own numbers */
+
+static void *read_in_vain(void *arg)
+{
+    char bytes[8];
+
+    return (void *)(intptr_t)lw_read(*(int *)arg, bytes, sizeof bytes, LW_FOREVER);
+}
+
+/* A thread that waits has a bell, an eventfd: a stray call must not get at it. */
+Test(close, nobody_gets_at_a_bell)
+{
+    uint64_t bytes = 1;
+    int ends[2], bell;
+    pthread_t thread;
+    void *result;
+
+    cr_assert_eq(pipe(ends), 0);
+    bell = dup(ends[0]); /* the number that is free next */
+    cr_assert_eq(close(bell), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, read_in_vain, &ends[0]), 0);
+    AWAIT((state_of(ends[0]) & LW_FD_GUESTS) != 0);
+    cr_assert_geq(fcntl(bell, F_GETFD), 0);
+    cr_assert_eq(lw_read(bell, &bytes, sizeof bytes, LW_NOW), -EBADF);
+    cr_assert_eq(lw_write(bell, &bytes, sizeof bytes, LW_NOW), -EBADF);
+    cr_assert_eq(lw_close(bell), -EBADF);
+    cr_assert_eq(lw_close(ends[0]), 0);
+    cr_assert_eq(pthread_join(thread, &result), 0);
+    cr_assert_eq((intptr_t)result, -EBADF);
+    cr_assert_eq(lw_close(ends[1]), 0);
+}
