@@ -7,7 +7,8 @@
  * lw_sim_point(), nowhere else: plain variables between them need no lock.
  *
  * In the environment LW_SIM_SCHEDULES is how many schedules each cell (a test and a strategy) runs,
- * LW_SIM_FIRST the seed of its first one, LW_SIM_WEAK: memory is weak in one of so many of them,
+ * LW_SIM_FIRST the seed of its first one (with which none is exhaustive, being the same each time),
+ * LW_SIM_WEAK: memory is weak in one of so many of them,
  * LW_SIM_LOG the file to which each cell adds a line: see tests/sim/soak. */
 #ifndef LW_TESTS_SIM_EXPLORE_H
 #define LW_TESTS_SIM_EXPLORE_H
@@ -27,8 +28,9 @@ void sim_all(lw_fn *test, void *arg);
 /* The same with fewer schedules, for a test that takes longer: so many times fewer. */
 void sim_some(lw_fn *test, void *arg, unsigned fewer);
 
-/* The same on a plain thread that has no runtime. */
+/* The same on a plain thread that has no runtime; and there in one schedule only: the verdict. */
 void sim_plain(lw_fn *test, void *arg);
+int sim_plain_once(lw_fn *test, void *arg);
 
 /* In every schedule with at most that many preemptions of the test, with one worker and, if it is
  * one preemption, with two; of which there must be at least that many.  The count is printed. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "tests/sim/lost_update.h"
 #include "tests/support.h"
 
 TestSuite(reports, .init = watchdog);
@@ -250,36 +251,16 @@ Test(reports, of_other_failures_say_which)
 
 /* ---- what brings it back */
 
-static int counter;
-
-static int add(void *arg)
+static int add_both(void *arg)
 {
-    int seen = counter;
-
     (void)arg;
-    lw_sim_point();
-    counter = seen + 1;
-    return 0;
-}
-
-static int add_twice(void *arg)
-{
-    lw_task tasks[2];
-
-    (void)arg;
-    counter = 0;
-    for (int i = 0; i < 2; i++)
-        LW_SIM_CHECK(lw_spawn(&tasks[i], add, NULL, NULL) == 0);
-    for (int i = 0; i < 2; i++)
-        LW_SIM_CHECK(lw_join(tasks[i], NULL, LW_FOREVER) == 0);
-    LW_SIM_CHECK(counter == 2);
-    return 0;
+    return add_twice(CARELESSLY);
 }
 
 static int add_once(void *arg)
 {
     counter = 0;
-    return add(arg);
+    return add_carelessly(arg);
 }
 
 Test(reports, name_the_seed_of_what_was_drawn)
@@ -287,7 +268,7 @@ Test(reports, name_the_seed_of_what_was_drawn)
     for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
         struct simulation simulation = {
             .options = {.strategy = (lw_sim_strategy)strategy, .schedules = 10000, .seed = 100},
-            .test = add_twice};
+            .test = add_both};
         lw_sim_result result = result_of(&simulation);
         unsigned long long seed = result.seed, hash = result.hash;
         char only[32];
@@ -297,7 +278,7 @@ Test(reports, name_the_seed_of_what_was_drawn)
             simulation.only = again != 0 ? only : NULL;
             hear(&simulation, LW_SIM_FAILED_CHECK);
             is_said_so("the schedule of seed %llu failed a check: counter == 2: %s:", seed,
-                       __FILE__);
+                       lost_update_file);
             is_said_so("LW_SIM=%llu brings it back (hash %llx); of its ", seed, hash);
             is_said_so(" are needed: %s\n", result.choices);
         }
@@ -307,7 +288,7 @@ Test(reports, name_the_seed_of_what_was_drawn)
 /* A schedule of a search has no seed, nor has one that is replayed. */
 Test(reports, name_the_choices_of_what_was_not_drawn)
 {
-    struct simulation simulation = {.options = {.strategy = LW_SIM_EXHAUSTIVE}, .test = add_twice};
+    struct simulation simulation = {.options = {.strategy = LW_SIM_EXHAUSTIVE}, .test = add_both};
     lw_sim_result result = result_of(&simulation);
     const char *found;
     char replay[sizeof result.choices];
@@ -361,7 +342,7 @@ Test(reports, are_left_out_where_it_is_to_be_quiet)
     simulation.options.strategy = LW_SIM_EXHAUSTIVE;
     hear(&simulation, LW_SIM_PASSED);
     cr_assert_str_empty(text);
-    simulation.test = add_twice;
+    simulation.test = add_both;
     hear(&simulation, LW_SIM_FAILED_CHECK);
     cr_assert_str_empty(text);
     simulation.options.strategy = LW_SIM_RANDOM;

@@ -14,22 +14,12 @@
 #include <unistd.h>
 
 #include "runtime/sim/settings.h"
+#include "tests/sim/lost_update.h"
 #include "tests/support.h"
 
 TestSuite(simulator, .init = watchdog);
 
-static int counter;
 static lw_mutex mutex;
-
-static int add_carelessly(void *arg)
-{
-    int seen = counter;
-
-    (void)arg;
-    lw_sim_point();
-    counter = seen + 1;
-    return 0;
-}
 
 static int add_carefully(void *arg)
 {
@@ -39,23 +29,12 @@ static int add_carefully(void *arg)
     return err < 0 ? err : lw_mutex_release(&mutex);
 }
 
-static int add_twice(void *arg)
+static int add_twice_carefully(void *arg)
 {
-    lw_fn *add = (lw_fn *)(uintptr_t)arg;
-    lw_task tasks[2];
-
-    counter = 0;
+    (void)arg;
     mutex = (lw_mutex){0};
-    for (int i = 0; i < 2; i++)
-        LW_SIM_CHECK(lw_spawn(&tasks[i], add, NULL, NULL) == 0);
-    for (int i = 0; i < 2; i++)
-        LW_SIM_CHECK(lw_join(tasks[i], NULL, LW_FOREVER) == 0);
-    LW_SIM_CHECK(counter == 2);
-    return 0;
+    return add_twice((void *)(uintptr_t)add_carefully);
 }
-
-#define CARELESSLY ((void *)(uintptr_t)add_carelessly)
-#define CAREFULLY ((void *)(uintptr_t)add_carefully)
 
 Test(simulator, finds_a_lost_update_with_each_strategy)
 {
@@ -78,7 +57,7 @@ Test(simulator, finds_nothing_where_nothing_is)
         lw_sim_options options = {.strategy = (lw_sim_strategy)strategy};
         lw_sim_result result;
 
-        cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &result), LW_SIM_PASSED);
+        cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &result), LW_SIM_PASSED);
         cr_assert_eq(result.schedules, 1000u);
         cr_assert_eq(result.seed, 1000u);
     }
@@ -113,11 +92,11 @@ Test(simulator, the_choices_of_a_failure_bring_it_back)
     cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &again), LW_SIM_FAILED_CHECK);
     cr_assert_eq(again.schedules, 1u);
     cr_assert_str_eq(again.choices, replay, "it was the shortest already");
-    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), LW_SIM_PASSED);
+    cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &again), LW_SIM_PASSED);
     options.replay = "1.2";
-    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), LW_SIM_PASSED);
+    cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &again), LW_SIM_PASSED);
     options.replay = "no list";
-    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), -EINVAL);
+    cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &again), -EINVAL);
 }
 
 Test(simulator, an_exhaustive_search_ends_and_counts_the_same_each_time)
@@ -126,9 +105,9 @@ Test(simulator, an_exhaustive_search_ends_and_counts_the_same_each_time)
     lw_sim_result first, again;
 
     sim_settings->workers = 1;
-    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &first), LW_SIM_PASSED);
+    cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &first), LW_SIM_PASSED);
     cr_assert_gt(first.schedules, 100u);
-    cr_assert_eq(lw_sim_run(&options, add_twice, CAREFULLY, &again), LW_SIM_PASSED);
+    cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &again), LW_SIM_PASSED);
     cr_assert_eq(again.schedules, first.schedules);
 }
 

@@ -14,7 +14,6 @@
 
 #include "runtime/os/sanitizer.h"
 #include "tests/sim/explore.h"
-#include "tests/sim/plainly.h"
 
 TestSuite(threads, .init = watchdog);
 
@@ -72,7 +71,7 @@ static int see_one_leave(void *arg)
 
 Test(threads, pthread_exit_ends_the_thread_with_its_value_and_says_so_on_the_way)
 {
-    plainly(see_one_leave, NULL);
+    sim_plain(see_one_leave, NULL);
 }
 
 static void count(void *counter)
@@ -106,7 +105,7 @@ static int see_many_leave(void *arg)
 
 Test(threads, each_leaves_by_its_own_cleanups)
 {
-    plainly(see_many_leave, NULL);
+    sim_plain(see_many_leave, NULL);
 }
 
 static void *wait_to_end(void *arg)
@@ -138,7 +137,7 @@ static int join_in_time(void *arg)
 
 Test(threads, a_join_can_be_tried_and_waited_for_till_some_time)
 {
-    plainly(join_in_time, NULL);
+    sim_plain(join_in_time, NULL);
 }
 
 /* ---- by C11's names */
@@ -212,7 +211,7 @@ static int come_by_c11(void *arg)
 
 Test(threads, the_threads_of_c11_are_those)
 {
-    plainly(come_by_c11, NULL);
+    sim_plain(come_by_c11, NULL);
 }
 
 /* ---- what each has for itself */
@@ -260,11 +259,11 @@ static int fail_in_a_thread(void *arg)
 
 Test(threads, each_has_its_own_thread_local_variables)
 {
-    plainly(keep_locals, NULL);
+    sim_plain(keep_locals, NULL);
     local = 66;
-    cr_assert_eq(in_one_schedule(fail_in_a_thread, &(lw_event){0}), LW_SIM_STUCK);
+    cr_assert_eq(sim_plain_once(fail_in_a_thread, &(lw_event){0}), LW_SIM_STUCK);
     cr_assert_eq(local, 66, "not those of a thread that was left where it stood");
-    cr_assert_eq(in_one_schedule(keep_locals, NULL), LW_SIM_PASSED);
+    cr_assert_eq(sim_plain_once(keep_locals, NULL), LW_SIM_PASSED);
     cr_assert_eq(local, 77, "those of the thread that runs the simulation");
 }
 #endif
@@ -285,7 +284,7 @@ Test(threads, a_new_key_has_no_value_yet)
 {
     int value = 0;
 
-    plainly(use_a_number_again, &value);
+    sim_plain(use_a_number_again, &value);
 }
 
 /* ---- what cannot be had */
@@ -355,5 +354,5 @@ static int wait_for_a_signal(void *arg)
 
 Test(threads, no_signal_comes)
 {
-    cr_assert_eq(in_one_schedule(wait_for_a_signal, NULL), LW_SIM_STUCK);
+    cr_assert_eq(sim_plain_once(wait_for_a_signal, NULL), LW_SIM_STUCK);
 }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "tests/sim/explore.h"
-#include "tests/sim/plainly.h"
 
 TestSuite(waits, .init = watchdog);
 
@@ -104,7 +103,7 @@ Test(waits, a_read_write_lock_has_one_writer_or_several_readers)
         int kind = kinds[i];
 
         readers_most = 0;
-        plainly(use_rwlock, &kind);
+        sim_plain(use_rwlock, &kind);
         cr_assert_gt(readers_most, 1, "there were several");
     }
 }
@@ -135,9 +134,9 @@ Test(waits, a_lock_that_prefers_writers_keeps_readers_out)
 {
     int kind = PTHREAD_RWLOCK_DEFAULT_NP;
 
-    cr_assert_eq(in_one_schedule(read_twice, &kind), LW_SIM_PASSED);
+    cr_assert_eq(sim_plain_once(read_twice, &kind), LW_SIM_PASSED);
     kind = PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
-    cr_assert_eq(in_one_schedule(read_twice, &kind), LW_SIM_STUCK);
+    cr_assert_eq(sim_plain_once(read_twice, &kind), LW_SIM_STUCK);
 }
 
 static void *spin_in(void *arg)
@@ -162,7 +161,7 @@ static int use_spinlock(void *arg)
 
 Test(waits, a_spin_lock_has_one_holder)
 {
-    plainly(use_spinlock, NULL);
+    sim_plain(use_spinlock, NULL);
 }
 
 static void *lock_by_futex(void *arg)
@@ -204,7 +203,7 @@ static int use_futex(void *arg)
 
 Test(waits, a_futex_of_the_programs_is_waited_for_and_woken)
 {
-    plainly(use_futex, NULL);
+    sim_plain(use_futex, NULL);
 }
 
 /* ---- who goes on together */
@@ -238,7 +237,7 @@ static int use_barrier(void *arg)
 
 Test(waits, a_barrier_lets_all_go_on_at_once)
 {
-    plainly(use_barrier, NULL);
+    sim_plain(use_barrier, NULL);
 }
 
 /* ---- till some time */
@@ -288,5 +287,5 @@ static int wait_for_hours(void *arg)
 
 Test(waits, an_hour_is_over_at_once_whatever_it_was_waited_with)
 {
-    plainly(wait_for_hours, NULL);
+    sim_plain(wait_for_hours, NULL);
 }
