@@ -122,7 +122,7 @@ LW_INLINE void lw_wait_begin(struct lw_record *me, enum lw_wait_kind kind, const
     uint64_t phase = lw_wait_is_in_graph(kind) ? LW_PHASE_ARMED : LW_PHASE_WAITING;
 
     lw_store_rlx(&cold->object, (uint64_t)(uintptr_t)object);
-    lw_store_rel(&cold->deadline, deadline); /* [J3] */
+    lw_store_rel(&cold->deadline, deadline); /* [J3] of join.c */
     lw_store_rlx(&cold->since, lw_load_rlx(&lw_coarse_ms));
     lw_store_rlx(&cold->site, site);
     lw_store_rlx(&cold->object_name, name);

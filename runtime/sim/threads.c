@@ -14,8 +14,7 @@
  * there; to the next deadline when nobody can run; and, when the plan says so, while somebody
  * could: then a deadline passes before a thread that is ready gets on, as it may on a machine that
  * is busy with other things.  But not for a minute: a deadline that is further away is for what
- * must never happen.
- */
+ * must never happen. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
