@@ -179,6 +179,15 @@ int lw_descriptor_reserve(int fd)
     return err;
 }
 
+/* Before the close: after it the number may be somebody else's, who must be let in. */
+void lw_descriptor_release(int fd)
+{
+    struct lw_descriptor *descriptor = lw_descriptor_of(fd);
+
+    if (descriptor != NULL)
+        begin_life(descriptor, 0);
+}
+
 static int close_number(int fd)
 {
     if (lw_sys.close(fd) == 0 ||

@@ -184,9 +184,10 @@ void lw_side_edge(struct lw_side *side, bool all, struct lw_wake_batch *batch);
  * treated as one from elsewhere. */
 void lw_descriptor_birth(int fd, enum lw_kind kind);
 
-/* A descriptor that the library has made for itself and keeps for ever.  0; or an error of
- * lw_descriptor_make(). */
+/* A descriptor that the library has made for itself: no call gets at it, until it is given back to
+ * be closed.  reserve: 0; or an error of lw_descriptor_make(). */
 int lw_descriptor_reserve(int fd);
+void lw_descriptor_release(int fd);
 
 /* An epoll event; data is what lw_descriptor_tag() gave.  Wakeful ones are added to the batch. */
 void lw_descriptor_event(uint64_t data, uint32_t events, struct lw_wake_batch *batch);

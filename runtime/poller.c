@@ -31,6 +31,7 @@ enum { EVENTS_MAX = 256 };
 int lw_poller_init(struct lw_poller *poller)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = DOORBELL};
+    int err;
 
     *poller = (struct lw_poller){.epoll = -1, .doorbell = -1};
     poller->events = lw_sys.calloc(2 * EVENTS_MAX, sizeof event);
@@ -39,19 +40,28 @@ int lw_poller_init(struct lw_poller *poller)
     poller->epoll = lw_sys.epoll_create1(EPOLL_CLOEXEC);
     if (poller->epoll >= 0)
         poller->doorbell = lw_sys.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (poller->doorbell >= 0 &&
-        lw_sys.epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->doorbell, &event) == 0)
-        return 0;
-    return -lw_errno_get(lw_errno_offset);
+    if (poller->doorbell < 0 ||
+        lw_sys.epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->doorbell, &event) < 0)
+        return -lw_errno_get(lw_errno_offset);
+    /* A stray lw_poll() of the doorbell would register it anew, as a descriptor like others, and a
+     * stray lw_close() silence it. */
+    err = lw_descriptor_reserve(poller->epoll);
+    return err < 0 ? err : lw_descriptor_reserve(poller->doorbell);
+}
+
+static void close_own(int fd)
+{
+    if (fd < 0)
+        return;
+    lw_descriptor_release(fd);
+    (void)lw_sys.close(fd);
 }
 
 void lw_poller_fini(struct lw_poller *poller)
 {
     lw_descriptors_forget(poller);
-    if (poller->doorbell >= 0)
-        (void)lw_sys.close(poller->doorbell);
-    if (poller->epoll >= 0)
-        (void)lw_sys.close(poller->epoll);
+    close_own(poller->doorbell);
+    close_own(poller->epoll);
     lw_sys.free(poller->events);
     *poller = (struct lw_poller){.epoll = -1, .doorbell = -1};
 }

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "runtime/poller.h"
+#include "runtime/worker.h"
 #include "tests/runtime/io_support.h"
 
 static struct lw_sys real;
@@ -199,6 +200,18 @@ Test(close, may_be_closed_while_its_runtime_stops)
 
 /* ---- the library's own numbers */
 
+static void see_it_refused(int fd)
+{
+    uint64_t bytes = 1;
+
+    cr_assert_geq(fcntl(fd, F_GETFD), 0);
+    cr_assert_eq(lw_read(fd, &bytes, sizeof bytes, LW_NOW), -EBADF);
+    cr_assert_eq(lw_write(fd, &bytes, sizeof bytes, LW_NOW), -EBADF);
+    cr_assert_eq(lw_poll(fd, POLLIN, LW_NOW), -EBADF);
+    cr_assert_eq(lw_close(fd), -EBADF);
+    cr_assert_geq(fcntl(fd, F_GETFD), 0);
+}
+
 static void *read_in_vain(void *arg)
 {
     char bytes[8];
@@ -209,7 +222,6 @@ static void *read_in_vain(void *arg)
 /* A thread that waits has a bell, an eventfd: a stray call must not get at it. */
 Test(close, nobody_gets_at_a_bell)
 {
-    uint64_t bytes = 1;
     int ends[2], bell;
     pthread_t thread;
     void *result;
@@ -219,12 +231,39 @@ Test(close, nobody_gets_at_a_bell)
     cr_assert_eq(close(bell), 0);
     cr_assert_eq(pthread_create(&thread, NULL, read_in_vain, &ends[0]), 0);
     AWAIT((state_of(ends[0]) & LW_FD_GUESTS) != 0);
-    cr_assert_geq(fcntl(bell, F_GETFD), 0);
-    cr_assert_eq(lw_read(bell, &bytes, sizeof bytes, LW_NOW), -EBADF);
-    cr_assert_eq(lw_write(bell, &bytes, sizeof bytes, LW_NOW), -EBADF);
-    cr_assert_eq(lw_close(bell), -EBADF);
+    see_it_refused(bell);
     cr_assert_eq(lw_close(ends[0]), 0);
     cr_assert_eq(pthread_join(thread, &result), 0);
     cr_assert_eq((intptr_t)result, -EBADF);
     cr_assert_eq(lw_close(ends[1]), 0);
+}
+
+enum { EPOLL, DOORBELL, OWN };
+
+static int find_pollers(void *arg)
+{
+    const struct lw_poller *poller = &lw_thread_self()->worker->poller;
+    int *own = arg;
+
+    own[EPOLL] = poller->epoll;
+    own[DOORBELL] = poller->doorbell;
+    for (int i = 0; i < OWN; i++)
+        see_it_refused(own[i]);
+    return 0;
+}
+
+Test(close, nobody_gets_at_a_poller_and_its_numbers_are_free_after_it)
+{
+    int own[OWN], ends[2];
+    char byte;
+
+    run_with(1, find_pollers, own);
+    cr_assert_eq(pipe(ends), 0);
+    for (int i = 0; i < 2; i++)
+        ends[i] = fcntl(ends[i], F_DUPFD_CLOEXEC, 100);
+    for (int i = 0; i < OWN; i++) {
+        cr_assert_eq(dup2(ends[0], own[i]), own[i]);
+        cr_assert_eq(lw_write(ends[1], "x", 1, LW_NOW), 1);
+        cr_assert_eq(lw_read(own[i], &byte, 1, LW_NOW), 1);
+    }
 }
