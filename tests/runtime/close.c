@@ -259,10 +259,14 @@ Test(close, nobody_gets_at_a_poller_and_its_numbers_are_free_after_it)
 
     run_with(1, find_pollers, own);
     cr_assert_eq(pipe(ends), 0);
-    for (int i = 0; i < 2; i++)
-        ends[i] = fcntl(ends[i], F_DUPFD_CLOEXEC, 100);
+    for (int i = 0; i < 2; i++) {
+        int high = fcntl(ends[i], F_DUPFD_CLOEXEC, own[EPOLL] + 100);
+
+        cr_assert_eq(close(ends[i]), 0);
+        ends[i] = high;
+    }
     for (int i = 0; i < OWN; i++) {
-        cr_assert_eq(dup2(ends[0], own[i]), own[i]);
+        cr_assert_eq(fcntl(ends[0], F_DUPFD_CLOEXEC, own[i]), own[i]);
         cr_assert_eq(lw_write(ends[1], "x", 1, LW_NOW), 1);
         cr_assert_eq(lw_read(own[i], &byte, 1, LW_NOW), 1);
     }
