@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,73 @@ static void fail_if_it_is_the_test(void)
     abort();
 }
 
+#ifndef LW_EXIT_IS_FREE
+
+enum { MAIN_STACK_BYTES = 8 << 20 };
+
+void __real_criterion_abort_test(void) __attribute__((noreturn));
+void __wrap_criterion_abort_test(void) __attribute__((noreturn));
+
+void __real_criterion_send_assert(struct criterion_assert_stats *stats);
+void __wrap_criterion_send_assert(struct criterion_assert_stats *stats);
+
+static uintptr_t main_stack; /* its base, or not far below */
+
+__attribute__((constructor)) static void note_stack(void)
+{
+    main_stack = (uintptr_t)__builtin_frame_address(0);
+}
+
+static bool is_on_main_stack(void)
+{
+    return main_stack - (uintptr_t)__builtin_frame_address(0) < MAIN_STACK_BYTES;
+}
+
+/* Of a test that crashed Criterion says where it was, but not what failed there. */
+void __wrap_criterion_send_assert(struct criterion_assert_stats *stats)
+{
+    if (!stats->passed && !is_on_main_stack())
+        (void)fprintf(stderr, "%s:%u: %s\n", stats->file, stats->line, stats->message);
+    __real_criterion_send_assert(stats);
+}
+
+/* After an assertion that failed Criterion jumps back to the main thread's stack, from wherever it
+ * is: from a task or another thread that works by luck, and a sanitizer ends the process without a
+ * word.  So such a test ends here, as one that crashed. */
+void __wrap_criterion_abort_test(void)
+{
+    if (is_on_main_stack())
+        __real_criterion_abort_test();
+    (void)signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
+#endif
+
+/* ---- what is said */
+
+enum { RUNNERS_STDERR = 500 };
+
+/* A quiet Criterion lets its tests say nothing either: no assertion in a task, no report of a
+ * sanitizer, no dump of the watchdog.  So the runner's standard error is theirs again; by its name,
+ * since BoxFort closes what a test's process would inherit. */
+__attribute__((constructor)) static void hand_on_stderr(void)
+{
+    char path[64];
+    int fd;
+
+    if (getenv("BXFI_MAP") == NULL) { /* BoxFort's mark of a test's process */
+        (void)dup2(STDERR_FILENO, RUNNERS_STDERR);
+        return;
+    }
+    (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getppid(), RUNNERS_STDERR);
+    fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)dup2(fd, STDERR_FILENO);
+    (void)close(fd);
+}
+
 /* What a tool finds after the result of a test was sent, at its exit, Criterion ignores; and of
  * valgrind's findings all.  So the test's process tells the runner's, whose own exit then is a
  * failure. */
@@ -137,7 +205,7 @@ __attribute__((constructor)) static void watch_for_findings(void)
 {
     struct sigaction action = {.sa_handler = note_finding, .sa_flags = SA_RESTART};
 
-    if (getenv("BXFI_MAP") == NULL) { /* BoxFort's mark of a test's process */
+    if (getenv("BXFI_MAP") == NULL) {
         (void)sigaction(SIGUSR2, &action, NULL);
         (void)atexit(fail_at_exit);
         return;

@@ -178,28 +178,6 @@ def counts_of(directory):
     return max(0, tests - failed - skipped), failed, skipped
 
 
-def lost_under_tsan(directory):
-    """The suites of the last run in which nothing failed but that the process of a test was lost.
-
-    About one in a thousand of the processes that TSan has is, before its test begins: without a
-    signal, a report or a failed assertion. Whatever says anything is no such case.
-    """
-    lines, = logs_of(directory, ".json")
-    lost = []
-    with open(lines, encoding="utf-8") as file:
-        for result in map(json.loads, file):
-            if result["result"] not in BAD:
-                continue
-            said = result.get("stderr", "").replace("(test program exited with status code 1)", "")
-            bad = result["stdout"].count("\nnot ok ")
-            silent = len(re.findall(r"\nnot ok .*\(0\.00s\)\n  ---\n  assertions: 0\n  failures:\n"
-                                    r"  \.\.\.\n", result["stdout"]))
-            if said.strip() or bad != 1 or silent != 1:
-                return []
-            lost.append(result["name"].split(" / ")[-1])
-    return lost if len(lost) <= 2 else []
-
-
 def test(name):
     """Build and test one way; (passed, failed, skipped)."""
     directory, log = build(name)
@@ -212,12 +190,6 @@ def test(name):
         passed, failed, skipped = counts_of(directory)
     except (OSError, ElementTree.ParseError, ValueError) as error:
         raise Failed(f"meson test left no result: {error}\n{tail(log)}") from error
-    lost = lost_under_tsan(directory) if name.startswith("tsan") and failed else []
-    if lost:
-        print(f"{name}: lost the process of a test, once more: {', '.join(lost)}", flush=True)
-        if run(["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *lost],
-               log, way.env):
-            return passed + len(lost), 0, skipped
     if not good or failed:
         print(tail(log, 200), flush=True)
         return passed, max(failed, 1), skipped
