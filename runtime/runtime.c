@@ -171,6 +171,17 @@ static void dismiss(struct lw_runtime *runtime)
     lw_sys.free(runtime);
 }
 
+/* In a program that is linked with the simulator, if it is to be simulated: before anything of the
+ * library is used, which then is as it was at load time. */
+static void simulate(const lw_options *options)
+{
+#ifdef LW_SIMULATED
+    lw_sim_program_starts(options != NULL ? options->sim : 0);
+#else
+    (void)options;
+#endif
+}
+
 int lw_start(lw_runtime **started, const lw_options *options)
 {
     struct lw_runtime *runtime;
@@ -180,9 +191,7 @@ int lw_start(lw_runtime **started, const lw_options *options)
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
-#ifdef LW_SIMULATED
-    lw_sim_program_starts(options != NULL ? options->sim : 0);
-#endif
+    simulate(options);
     runtime = lw_sys.calloc(1, sizeof *runtime);
     if (runtime == NULL)
         return -ENOMEM;
@@ -362,6 +371,7 @@ int lw_run(const lw_options *options, lw_fn *fn, void *arg)
         return -EINVAL;
     if (thread != NULL && thread->worker != NULL)
         return -EPERM;
+    simulate(options);
     err = lw_thread_attach();
     if (err == 0)
         err = lw_start(&runtime, options);

@@ -123,7 +123,8 @@ static bool parse(struct sim_choices *choices, const char *text)
 bool sim_choices_parse(struct sim_choices *choices, const char *text)
 {
     *choices = (struct sim_choices){0};
-    if (!parse(choices, text)) {
+    /* Nothing is what a result says of a list that was too long: no schedule. */
+    if (*text == '\0' || !parse(choices, text)) {
         sim_choices_free(choices);
         return false;
     }

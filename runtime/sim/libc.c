@@ -278,22 +278,38 @@ void sim_specific_end(struct sim_thread *thread)
     thread->specific = NULL;
 }
 
+/* libc's own numbers for the first two. */
+enum { ONCE_NEW = 0, ONCE_DONE = 2, ONCE_BUSY = 0x51 };
+
+/* Done, or left by an exception: the next one tries again. */
+static void end_once(pthread_once_t *const *once)
+{
+    if (**once == ONCE_BUSY)
+        **once = ONCE_NEW;
+    sim_wake(*once, UINT32_MAX);
+}
+
+static void call_once_of(pthread_once_t *once, void (*routine)(void))
+{
+    pthread_once_t *mine __attribute__((cleanup(end_once))) = once;
+
+    routine();
+    *mine = ONCE_DONE;
+}
+
 LW_API int pthread_once(pthread_once_t *once, void (*routine)(void))
 {
     typedef int call(pthread_once_t *, void (*)(void));
-    enum { NEW = 0, DONE = 2, BUSY = 0x51 }; /* libc's own numbers for the first two */
     LIBC(call, pthread_once);
 
     if (!is_virtual())
         return libc_pthread_once(once, routine);
     sim_point();
-    while (*once == BUSY)
+    while (*once == ONCE_BUSY)
         (void)sim_block(once, INT64_MAX, "pthread_once");
-    if (*once == NEW) {
-        *once = BUSY;
-        routine();
-        *once = DONE;
-        sim_wake(once, UINT32_MAX);
+    if (*once == ONCE_NEW) {
+        *once = ONCE_BUSY;
+        call_once_of(once, routine);
     }
     return 0;
 }

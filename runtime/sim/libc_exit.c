@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <unwind.h>
 
 #include "runtime/sim/libc.h"
@@ -157,6 +158,30 @@ LW_API void pthread_exit(void *result)
     me->result = result;
     unwind(me);
 }
+
+/* ---- the process's end: of a test it would be one without a word */
+
+static void end_process(const char *call, int status)
+{
+    if (is_virtual() && sim_is_test())
+        sim_fail(LW_SIM_CRASHED, "the test called %s(%d)", call, status);
+}
+
+#define ENDS_PROCESS(name)                                                                         \
+    LW_API void name(int status)                                                                   \
+    {                                                                                              \
+        typedef void end(int);                                                                     \
+        LIBC(end, name);                                                                           \
+                                                                                                   \
+        end_process(#name, status);                                                                \
+        libc_##name(status);                                                                       \
+        __builtin_unreachable();                                                                   \
+    }
+
+ENDS_PROCESS(exit)
+ENDS_PROCESS(_exit)
+ENDS_PROCESS(_Exit)
+ENDS_PROCESS(quick_exit)
 
 /* ---- thread-local objects */
 

@@ -10,9 +10,19 @@
 #include "runtime/sim/file.h"
 #include "runtime/sim/libc.h"
 
+/* Of a wait only: who wakes says no more than three words. */
+static int64_t time_of(const long args[6])
+{
+    const struct timespec *time = (const struct timespec *)(uintptr_t)args[3];
+
+    return time != NULL ? nanoseconds(time) : INT64_MAX;
+}
+
 static long futex_wait(const uint32_t *word, uint32_t expected, int64_t until)
 {
     sim_point();
+    if (until == NO_TIME)
+        return -EINVAL;
     if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected)
         return -EAGAIN;
     return sim_block(word, until, "a futex of the program's") ? 0 : -ETIMEDOUT;
@@ -33,18 +43,16 @@ static long futex_wake(const uint32_t *word, uint32_t count)
 static long futex(const long args[6])
 {
     const uint32_t *word = (const uint32_t *)(uintptr_t)args[0];
-    const struct timespec *time = (const struct timespec *)(uintptr_t)args[3];
-    int64_t until = time != NULL ? nanoseconds(time) : INT64_MAX;
     bool any = (uint32_t)args[5] == FUTEX_BITSET_MATCH_ANY;
 
     switch (args[1] & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
-        return futex_wait(word, (uint32_t)args[2], time != NULL ? until + sim_now() : until);
+        return futex_wait(word, (uint32_t)args[2], from_now(time_of(args)));
     case FUTEX_WAKE:
         return futex_wake(word, (uint32_t)args[2]);
     case FUTEX_WAIT_BITSET:
         if (any)
-            return futex_wait(word, (uint32_t)args[2], until);
+            return futex_wait(word, (uint32_t)args[2], time_of(args));
         break;
     case FUTEX_WAKE_BITSET:
         if (any)

@@ -32,7 +32,9 @@ static int mutex_lock(pthread_mutex_t *at, int64_t until)
     if (mutex->owner == mine() && kind_of(at) == PTHREAD_MUTEX_ERRORCHECK)
         return EDEADLK;
     while (mutex->owner != 0)
-        if (!sim_block(at, until, "a pthread mutex") && mutex->owner != 0)
+        if (until == NO_TIME)
+            return EINVAL;
+        else if (!sim_block(at, until, "a pthread mutex") && mutex->owner != 0)
             return ETIMEDOUT;
     mutex->owner = mine();
     mutex->depth = 1;
@@ -113,6 +115,8 @@ static int condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, int
 {
     bool woken;
 
+    if (until == NO_TIME)
+        return EINVAL;
     if (((struct mutex *)(void *)mutex)->owner != mine())
         return EPERM;
     (void)mutex_unlock(mutex); /* nobody runs between this and the wait but for its point */
@@ -181,6 +185,10 @@ static int semaphore_wait(sem_t *semaphore, int64_t until)
     uint32_t *value = (uint32_t *)(void *)semaphore;
 
     sim_point();
+    if (until == NO_TIME) {
+        errno = EINVAL;
+        return -1;
+    }
     while (*value == 0) {
         if (!sim_block(semaphore, until, "a POSIX semaphore") && *value == 0) {
             errno = ETIMEDOUT;

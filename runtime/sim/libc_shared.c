@@ -37,6 +37,8 @@ static int read_lock(pthread_rwlock_t *at, int64_t until)
     struct rwlock *lock = rwlock_of(at);
 
     sim_point();
+    if (until == NO_TIME)
+        return EINVAL;
     if (lock->writer == mine())
         return EDEADLK;
     while (readers_must_wait(at))
@@ -54,6 +56,8 @@ static int write_lock(pthread_rwlock_t *at, int64_t until)
     int err = 0;
 
     sim_point();
+    if (until == NO_TIME)
+        return EINVAL;
     if (lock->writer == mine())
         return EDEADLK;
     lock->writers_waiting++;

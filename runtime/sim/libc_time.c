@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program's own clocks and sleeps in a schedule: see libc.c. */
+#include <errno.h>
 #include <sched.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -56,6 +57,19 @@ LW_API time_t time(time_t *at)
     return now.tv_sec;
 }
 
+/* As far as nobody else computes. */
+LW_API clock_t clock(void)
+{
+    typedef clock_t get(void);
+    struct timespec now;
+    LIBC(get, clock);
+
+    if (!is_virtual())
+        return libc_clock();
+    now = look_at_clock();
+    return (clock_t)now.tv_sec * CLOCKS_PER_SEC + now.tv_nsec / (NS_PER_SEC / CLOCKS_PER_SEC);
+}
+
 LW_API int timespec_get(struct timespec *time, int base)
 {
     typedef int get(struct timespec *, int);
@@ -67,9 +81,12 @@ LW_API int timespec_get(struct timespec *time, int base)
     return base;
 }
 
+/* Returns an error's number. */
 static int sleep_until(int64_t until)
 {
     sim_point();
+    if (until == NO_TIME)
+        return EINVAL;
     while (sim_block(&until, until, "a sleep"))
         continue;
     return 0;
@@ -83,15 +100,22 @@ LW_API int clock_nanosleep(clockid_t clock, int flags, const struct timespec *ti
 
     if (!is_virtual())
         return libc_clock_nanosleep(clock, flags, time, rest);
-    return sleep_until(nanoseconds(time) + ((flags & TIMER_ABSTIME) != 0 ? 0 : sim_now()));
+    return sleep_until((flags & TIMER_ABSTIME) != 0 ? nanoseconds(time)
+                                                    : from_now(nanoseconds(time)));
 }
 
 LW_API int nanosleep(const struct timespec *time, struct timespec *rest)
 {
     typedef int nap(const struct timespec *, struct timespec *);
+    int err;
     LIBC(nap, nanosleep);
 
-    return is_virtual() ? sleep_until(sim_now() + nanoseconds(time)) : libc_nanosleep(time, rest);
+    if (!is_virtual())
+        return libc_nanosleep(time, rest);
+    err = sleep_until(from_now(nanoseconds(time)));
+    if (err != 0)
+        errno = err;
+    return err == 0 ? 0 : -1;
 }
 
 LW_API int usleep(useconds_t microseconds)

@@ -217,7 +217,7 @@ static bool reserve_ranges(void)
     memory->heap = memory->heap_end = at;
     memory->map = memory->map_end = at + HEAP_BYTES;
     memory->stacks = memory->map + MAP_BYTES;
-    (void)madvise(at, HEAP_BYTES + MAP_BYTES, MADV_NOHUGEPAGE);
+    (void)madvise(at, HEAP_BYTES + MAP_BYTES + STACKS_BYTES, MADV_NOHUGEPAGE);
     for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
         (void)mprotect(memory->stacks + (size_t)i * (SIM_STACK_BYTES + PAGE), PAGE, PROT_NONE);
     return true;

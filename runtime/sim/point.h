@@ -12,7 +12,7 @@ extern int64_t lw_sim_countdown;
 
 void lw_sim_asked(void);
 
-/* lw_start(): if the program is to be simulated and is not yet, it is from here on. */
+/* lw_run(), lw_start(): if the program is to be simulated and is not yet, it is from here on. */
 void lw_sim_program_starts(uint64_t seed);
 
 static inline __attribute__((always_inline)) void lw_sim_count(void)

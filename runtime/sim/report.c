@@ -79,16 +79,18 @@ static void say_needed(const struct sim_way_back *way)
         (void)fprintf(stderr, "; of its %zu choices %zu are needed", way->many, way->list->count);
 }
 
-static void say_seed(const struct sim_failure *failure, const struct sim_way_back *way)
+/* Nothing but the whole run brings it back. */
+static void say_run(const struct sim_failure *failure, const struct sim_way_back *way)
 {
-    char text[sizeof((lw_sim_result *)NULL)->choices];
-
-    (void)fprintf(stderr, "latchwork: simulation: LW_SIM=%llu brings it back (hash %llx)",
-                  (unsigned long long)failure->number, (unsigned long long)way->hash);
-    say_needed(way);
-    if (way->list != NULL && sim_choices_print(way->list, text, sizeof text))
-        (void)fprintf(stderr, "%s %s", way->shortened ? ":" : "; its choices:", text);
-    (void)fputc('\n', stderr);
+    (void)fprintf(stderr,
+                  "latchwork: simulation: by itself this schedule does not fail: it depends on "
+                  "what the ones before it have left, in static variables or elsewhere; ");
+    if (sim_has_seed(failure->strategy))
+        (void)fprintf(stderr, "%llu schedules from seed %llu bring it back",
+                      (unsigned long long)way->schedules, (unsigned long long)way->first);
+    else
+        (void)fprintf(stderr, "the same options bring it back");
+    (void)fprintf(stderr, " (hash %llx)", (unsigned long long)way->hash);
 }
 
 static void say_list(const struct sim_way_back *way)
@@ -98,22 +100,39 @@ static void say_list(const struct sim_way_back *way)
     if (way->list == NULL || !sim_choices_print(way->list, text, sizeof text)) {
         (void)fprintf(stderr,
                       "latchwork: simulation: the same options bring it back (hash %llx); it has "
-                      "too many choices to say them\n",
+                      "too many choices to say them",
                       (unsigned long long)way->hash);
         return;
     }
     (void)fprintf(stderr, "latchwork: simulation: replay = \"%s\" brings it back (hash %llx)", text,
                   (unsigned long long)way->hash);
     say_needed(way);
-    (void)fputc('\n', stderr);
 }
 
-void sim_say_way_back(const struct sim_failure *failure, const struct sim_way_back *way)
+void sim_say_seed(const struct sim_failure *failure, const struct sim_way_back *way)
 {
-    if (sim_has_seed(failure->strategy))
-        say_seed(failure, way);
+    if (way->alone)
+        (void)fprintf(stderr, "latchwork: simulation: LW_SIM=%llu brings it back (hash %llx)",
+                      (unsigned long long)failure->number, (unsigned long long)way->hash);
     else
-        say_list(way);
+        say_run(failure, way);
+}
+
+void sim_say_choices(const struct sim_failure *failure, const struct sim_way_back *way)
+{
+    char text[sizeof((lw_sim_result *)NULL)->choices];
+
+    if (!sim_has_seed(failure->strategy)) {
+        if (way->alone)
+            say_list(way);
+        else
+            say_run(failure, way);
+    } else if (way->alone) {
+        say_needed(way);
+        if (way->list != NULL && sim_choices_print(way->list, text, sizeof text))
+            (void)fprintf(stderr, "%s %s", way->shortened ? ":" : "; its choices:", text);
+    }
+    (void)fputc('\n', stderr);
 }
 
 /* Not by its seed alone: it may be one of a search, or one that is being shortened. */

@@ -37,15 +37,14 @@ static struct run {
     void *arg;
     uint32_t active;         /* one thread is in lw_sim_run() */
     bool whole_program;      /* in LW_SIM */
-    bool silent;             /* while shortening */
+    pid_t process;           /* not that of a child that the test has forked */
+    bool silent;             /* in the plain one before PCT's, and in children */
     struct sim_failure last; /* the schedule that runs, or has: how it ended */
     uint64_t expected;
     struct sim_choices list;
-    stack_t stack; /* for signals; whole_program: for ever */
+    struct sim_signals signals; /* as they were before */
+    struct lw_thread *self;     /* whole_program: the same */
 } * run;
-
-static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-enum { FATALS = sizeof fatal / sizeof *fatal };
 
 /* ---- failing */
 
@@ -75,6 +74,11 @@ void sim_fail(int verdict, const char *format, ...)
     abort();
 }
 
+bool sim_is_test(void)
+{
+    return !run->whole_program && getpid() == run->process;
+}
+
 void sim_say_schedule(void)
 {
     sim_say_running(&run->last);
@@ -91,25 +95,6 @@ void lw_sim_check_failed(const char *text, const char *file, int line)
         sim_fail(LW_SIM_FAILED_CHECK, "%s: %s:%d", text, file, line);
     (void)fprintf(stderr, "latchwork: check failed: %s: %s:%d\n", text, file, line);
     abort();
-}
-
-static void on_fatal(int number, siginfo_t *info, void *context)
-{
-    sigset_t mask;
-
-    (void)context;
-    if (number == SIGSEGV && sim_is_here() && sim_guards_mend(info->si_addr))
-        return;
-    if (!lw_sim_active()) { /* not the schedule's doing: the engine's, or another thread's */
-        (void)signal(number, SIG_DFL);
-        (void)raise(number);
-        return;
-    }
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, number);
-    (void)pthread_sigmask(SIG_UNBLOCK, &mask, NULL); /* this handler never returns */
-    sim_fail(LW_SIM_CRASHED, "signal %d (%s) at address %p", number, strsignal(number),
-             number == SIGABRT ? NULL : info->si_addr);
 }
 
 /* ---- one schedule */
@@ -192,67 +177,65 @@ static int run_schedule(enum sim_strategy strategy, const struct sim_choices *li
 
 /* ---- what a failure comes to */
 
-static bool fails_by(const struct sim_choices *choices, int verdict)
+/* The reason of a crash may name an address. */
+static bool is_as_before(const struct sim_outcome *outcome)
 {
-    return run_schedule(SIM_BY_LIST, choices) == verdict;
+    const char *reason = run->last.reason, *address = strstr(reason, " at address ");
+
+    return outcome->verdict == run->last.verdict &&
+           (run->last.verdict == LW_SIM_CRASHED && address != NULL
+                ? strncmp(outcome->reason, reason, (size_t)(address - reason)) == 0
+                : strcmp(outcome->reason, reason) == 0);
 }
 
-/* What does not end runs for long each time: it is not shortened. */
-static bool shorten(struct sim_choices *choices, int verdict)
+static bool fails_by(const struct sim_choices *choices)
 {
-    if (verdict == LW_SIM_ENDLESS || sim_settings->no_shortening)
-        return false;
-    run->silent = true;
-    sim_shorten(choices, fails_by, verdict);
-    if (!fails_by(choices, verdict))
-        choices->count = 0; /* cannot be: it was the last that was kept */
-    run->silent = false;
-    return true;
+    struct sim_outcome outcome;
+
+    return sim_again(SIM_BY_LIST, 0, choices, &outcome) && is_as_before(&outcome);
 }
 
-/* After a failure: the shortest list found, and what is to be said. */
+static bool fails_by_seed(uint64_t hash)
+{
+    struct sim_outcome outcome;
+
+    return sim_again(run->last.strategy, run->last.number, NULL, &outcome) &&
+           is_as_before(&outcome) && outcome.hash == hash;
+}
+
+/* After a failure: the shortest list found, and what is to be said.  What does not end runs for
+ * long each time: it is not run again.  Whether a schedule fails alone is not known either where
+ * no child answers: then it is taken for granted. */
 static void explain(lw_sim_result *result)
 {
-    struct sim_failure failure = run->last;
-    struct sim_way_back way = {.hash = sim_plan_hash()};
+    struct sim_way_back way = {.hash = sim_plan_hash(),
+                               .first = run->options.seed,
+                               .schedules = result->schedules};
     struct sim_choices choices;
+    bool seeded = sim_has_seed(run->last.strategy);
+    bool again = run->last.verdict != LW_SIM_ENDLESS && sim_again_can();
 
+    way.alone = !again || !seeded || fails_by_seed(way.hash) || !sim_again_can();
+    if (seeded && !run->options.quiet)
+        sim_say_seed(&run->last, &way);
     if (sim_plan_recorded(&choices)) {
         way.many = choices.count;
         way.list = &choices;
-        way.shortened = shorten(&choices, failure.verdict);
-        (void)sim_choices_print(&choices, result->choices, sizeof result->choices);
     }
+    if (again && way.alone && way.list != NULL) {
+        way.shortened = fails_by(&choices);
+        way.alone = way.shortened || seeded || !sim_again_can();
+        if (way.shortened)
+            sim_shorten(&choices, fails_by);
+    }
+    if (way.list != NULL)
+        (void)sim_choices_print(&choices, result->choices, sizeof result->choices);
     if (!run->options.quiet)
-        sim_say_way_back(&failure, &way);
+        sim_say_choices(&run->last, &way);
     sim_choices_free(&choices);
-    run->last = failure;
 }
 
 /* ---- many */
-
-static void catch_signals(struct sigaction before[FATALS], stack_t *stack, stack_t *stack_before)
-{
-    struct sigaction action = {.sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-
-    *stack = (stack_t){.ss_size = 256 * 1024};
-    stack->ss_sp = malloc(stack->ss_size);
-    if (stack->ss_sp == NULL || sigaltstack(stack, stack_before) != 0)
-        *stack_before = (stack_t){.ss_flags = SS_DISABLE};
-    for (unsigned i = 0; i < FATALS; i++)
-        (void)sigaction(fatal[i], &action, &before[i]);
-    sim_sanitizer_tells(true);
-}
-
-static void release_signals(const struct sigaction before[FATALS], const stack_t *stack,
-                            const stack_t *stack_before)
-{
-    sim_sanitizer_tells(false);
-    for (unsigned i = 0; i < FATALS; i++)
-        (void)sigaction(fatal[i], &before[i], NULL);
-    (void)sigaltstack(stack_before, NULL);
-    free(stack->ss_sp);
-}
 
 static enum sim_strategy strategy_of(const lw_sim_options *options)
 {
@@ -266,11 +249,13 @@ static enum sim_strategy strategy_of(const lw_sim_options *options)
 /* Steps of the plain schedule, for PCT. */
 static void expect_steps(enum sim_strategy strategy)
 {
+    bool silent = run->silent;
+
     if (strategy != SIM_BY_PCT)
         return;
     run->silent = true;
     (void)run_schedule(SIM_PLAINLY, NULL);
-    run->silent = false;
+    run->silent = silent;
     run->expected = sim_plan_steps();
 }
 
@@ -282,6 +267,19 @@ static bool is_next(enum sim_strategy strategy, uint64_t done, uint64_t last)
     if (strategy == SIM_BY_EXHAUSTION && !run->options.quiet && (!more || done == last))
         sim_say_search(done, run->options.depth, !more);
     return more && done < last;
+}
+
+/* In a child: all as it is when that schedule is the first. */
+static void rerun(enum sim_strategy strategy, uint64_t number, const struct sim_choices *list,
+                  struct sim_outcome *outcome)
+{
+    run->silent = true;
+    run->process = getpid();
+    run->last.number = number;
+    expect_steps(strategy);
+    outcome->verdict = run_schedule(strategy, list);
+    outcome->hash = sim_plan_hash();
+    memcpy(outcome->reason, run->last.reason, sizeof outcome->reason);
 }
 
 static void run_all(lw_sim_result *result)
@@ -354,24 +352,42 @@ static void leave(void)
     __atomic_store_n(&run->active, 0, __ATOMIC_RELEASE); /* [R1] */
 }
 
+static bool is_some_runtime(void)
+{
+    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
+        if (lw_load_rlx(&lw_runtimes[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* lw_sim_run() in a program that was to be simulated as a whole, and has used a runtime before: its
+ * seed is then that of the run.  False: it is in the midst of it. */
+static bool disown(void)
+{
+    if (!run->whole_program || !sim_is_here() || is_some_runtime() || !sim_world_disown())
+        return false;
+    run->whole_program = false;
+    sim_signals_release(&run->signals);
+    sim_memory_end();
+    lw_thread_tls = run->self;
+    return true;
+}
+
 /* One thread of the process at a time, and no runtime beside it.  Not by the library's atomics,
  * which are points of the schedule that another thread is in. */
 static bool claim(void)
 {
-    if (lw_sim_on || __atomic_exchange_n(&run->active, 1, __ATOMIC_ACQUIRE) != 0) /* [R1] */
+    if ((lw_sim_on && !disown()) ||
+        __atomic_exchange_n(&run->active, 1, __ATOMIC_ACQUIRE) != 0) /* [R1] */
         return false;
-    for (unsigned i = 0; i < LW_RUNTIMES_MAX; i++)
-        if (lw_load_rlx(&lw_runtimes[i]) != NULL) {
-            leave();
-            return false;
-        }
-    return true;
+    if (!is_some_runtime())
+        return true;
+    leave();
+    return false;
 }
 
 static int run_claimed(const lw_sim_options *options, lw_fn *test, void *arg, lw_sim_result *result)
 {
-    struct sigaction before[FATALS];
-    stack_t stack, stack_before;
     struct lw_thread *self = lw_thread_tls;
 
     memset(result, 0, sizeof *result);
@@ -381,9 +397,13 @@ static int run_claimed(const lw_sim_options *options, lw_fn *test, void *arg, lw
         return -ENOMEM;
     run->test = test;
     run->arg = arg;
-    catch_signals(before, &stack, &stack_before);
+    run->process = getpid();
+    sim_signals_catch(&run->signals);
+    if (!sim_settings->no_shortening)
+        sim_again_begin(rerun);
     run_all(result);
-    release_signals(before, &stack, &stack_before);
+    sim_again_end();
+    sim_signals_release(&run->signals);
     sim_memory_end();
     lw_thread_tls = self;
     set_faults(false);
@@ -413,9 +433,6 @@ const char lw_sim_is_here = 1;
 
 static void adopt(uint64_t seed)
 {
-    stack_t before;
-    struct sigaction ignored[FATALS];
-
     run->whole_program = true;
     run->last.strategy = SIM_BY_RANDOM;
     run->last.number = seed;
@@ -423,14 +440,16 @@ static void adopt(uint64_t seed)
         (void)fprintf(stderr, "latchwork: simulation: no memory\n");
         abort();
     }
-    catch_signals(ignored, &run->stack, &before);
+    sim_signals_catch(&run->signals);
+    run->self = lw_thread_tls;
     sim_memory_begin();
+    lw_thread_tls = NULL; /* what it had of the library's before is no more */
     sim_system_fill(&lw_sys);
     sim_plan_begin(SIM_BY_RANDOM, seed, 0, UINT64_MAX / 2, 0, NULL);
     sim_world_adopt();
 }
 
-/* By lw_start(): a program that is linked with this library and is to be simulated. */
+/* By lw_run() and lw_start(): a program that is linked with this library and is to be simulated. */
 void lw_sim_program_starts(uint64_t seed)
 {
     const char *said = secure_getenv("LW_SIM");
@@ -469,7 +488,8 @@ __attribute__((constructor)) static void sim_init(void)
     sim_settings = calloc(1, sizeof *sim_settings);
     sim_world = calloc(1, sizeof *sim_world);
     if (run == NULL || sim_settings == NULL || sim_world == NULL || !sim_plan_init() ||
-        !sim_weak_init() || !sim_locals_init() || !sim_memory_init()) {
+        !sim_weak_init() || !sim_locals_init() || !sim_again_init() ||
+        !sim_memory_init()) {
         run = NULL;
         return;
     }

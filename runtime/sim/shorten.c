@@ -12,7 +12,6 @@ enum { TRIES_MAX = 2000 }; /* schedules */
 struct shortening {
     struct sim_choices *choices, rest;
     sim_fails *fails;
-    int verdict;
     unsigned tries;
 };
 
@@ -26,7 +25,7 @@ static bool fails_without(struct shortening *self, size_t from, size_t to)
     for (size_t i = 0; i < self->choices->count; i++)
         if (i < from || i >= to)
             rest->list[rest->count++] = self->choices->list[i];
-    return self->fails(rest, self->verdict);
+    return self->fails(rest);
 }
 
 /* Whatever part of that size can be. */
@@ -46,12 +45,11 @@ static void leave_out(struct shortening *self, size_t part)
     }
 }
 
-void sim_shorten(struct sim_choices *choices, sim_fails *fails, int verdict)
+void sim_shorten(struct sim_choices *choices, sim_fails *fails)
 {
     struct shortening self = {.choices = choices,
                               .rest = {.list = calloc(choices->count + 1, sizeof *choices->list)},
-                              .fails = fails,
-                              .verdict = verdict};
+                              .fails = fails};
     size_t before;
 
     if (self.rest.list == NULL)

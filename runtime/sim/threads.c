@@ -461,3 +461,17 @@ void sim_world_adopt(void)
     is_here = true;
     lw_sim_on = true;
 }
+
+bool sim_world_disown(void)
+{
+    const struct sim_thread *me = sim_world->current;
+
+    if (me == NULL || me->index != 0)
+        return false;
+    for (unsigned i = 1; i < sim_world->count; i++)
+        if (sim_world->threads[i].state != SIM_DONE)
+            return false;
+    sim_world->current = NULL;
+    lw_sim_on = is_here = false;
+    return true;
+}

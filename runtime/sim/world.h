@@ -5,6 +5,7 @@
 #define LW_RUNTIME_SIM_WORLD_H
 
 #include <latchwork/sim.h>
+#include <signal.h>
 
 #include "runtime/os/os.h"
 #include "runtime/sim/engine.h"
@@ -14,7 +15,7 @@
 
 enum {
     SIM_THREADS_MAX = 512, /* at a time */
-    SIM_STACK_BYTES = 1 << 20,
+    SIM_STACK_BYTES = 8 << 20, /* what threads have unless they are told otherwise */
     SIM_NAME_BYTES = 16,
     SIM_EXCEPTION_BYTES = 64,
 };
@@ -99,8 +100,10 @@ __attribute__((noreturn)) void sim_world_leave(void);
 /* One schedule from its beginning to its end: body(arg) on virtual thread 0. */
 void sim_world_run(void (*body)(void *arg), void *arg);
 
-/* From now on the calling OS thread is virtual thread 0, for good. */
+/* From now on the calling OS thread is virtual thread 0. */
 void sim_world_adopt(void);
+/* After all; false: that is not where it is, or there are others. */
+bool sim_world_disown(void);
 
 /* ---- decisions (plan.c) */
 
@@ -160,9 +163,9 @@ void sim_choices_free(struct sim_choices *choices);
 bool sim_choices_print(const struct sim_choices *choices, char *text, size_t size);
 bool sim_choices_parse(struct sim_choices *choices, const char *text);
 
-/* Leaves out what can be: the rest fails with that verdict as the whole list did (shorten.c). */
-typedef bool sim_fails(const struct sim_choices *choices, int verdict);
-void sim_shorten(struct sim_choices *choices, sim_fails *fails, int verdict);
+/* Leaves out what can be: the rest fails as the whole list did (shorten.c). */
+typedef bool sim_fails(const struct sim_choices *choices);
+void sim_shorten(struct sim_choices *choices, sim_fails *fails);
 
 /* ---- memory (memory.c) */
 
@@ -219,12 +222,46 @@ int64_t sim_moment_that_counts(int64_t next);
 /* ---- failures (run.c) */
 __attribute__((noreturn)) void sim_crash(const char *text);
 
+/* Of a test by lw_sim_run(), in the process that it was called in. */
+bool sim_is_test(void);
+
 /* What brings the running schedule back, on the standard error. */
 void sim_say_schedule(void);
 
-/* ---- what is said of them, on the standard error (report.c) */
+/* ---- signals that end the schedule (fatal.c) */
+enum { SIM_FATALS = 7 };
+
+struct sim_signals { /* as they were before */
+    struct sigaction actions[SIM_FATALS];
+    stack_t stack;
+    void *memory;
+};
+
+void sim_signals_catch(struct sim_signals *before);
+void sim_signals_release(const struct sim_signals *before);
+
+/* ---- once more, by itself (again.c) */
 enum { SIM_REASON_BYTES = 256 };
 
+struct sim_outcome {
+    int verdict;
+    uint64_t hash;
+    char reason[SIM_REASON_BYTES];
+};
+
+typedef void sim_rerun(enum sim_strategy strategy, uint64_t number, const struct sim_choices *list,
+                       struct sim_outcome *outcome);
+
+bool sim_again_init(void); /* at load time; false: no memory */
+/* Before the first schedule; after the last one. */
+void sim_again_begin(sim_rerun *rerun);
+void sim_again_end(void);
+bool sim_again_can(void);
+/* False: it cannot be known. */
+bool sim_again(enum sim_strategy strategy, uint64_t number, const struct sim_choices *list,
+               struct sim_outcome *outcome);
+
+/* ---- what is said of them, on the standard error (report.c) */
 struct sim_failure {
     enum sim_strategy strategy;
     uint64_t number; /* the schedule's seed; by exhaustion, its place in the search */
@@ -237,6 +274,8 @@ struct sim_way_back {
     size_t many;                    /* choices that it had */
     const struct sim_choices *list; /* that bring it back; NULL: they were too many to keep */
     bool shortened;                 /* to those that are needed */
+    bool alone;                     /* it fails by itself, without the schedules before it */
+    uint64_t first, schedules;      /* seed of the first of those, and how many, with this one */
 };
 
 /* Its schedule is one that its seed brings back. */
@@ -244,7 +283,10 @@ bool sim_has_seed(enum sim_strategy strategy);
 
 /* Where it fails; the engine stands still meanwhile.  Who waits for what, if it may be that. */
 void sim_say_failure(const struct sim_failure *failure);
-void sim_say_way_back(const struct sim_failure *failure, const struct sim_way_back *way);
+/* What brings it back, in two parts of one line: the seed, if it has one, for which no memory is
+ * needed (it may be malloc() that failed); then the choices. */
+void sim_say_seed(const struct sim_failure *failure, const struct sim_way_back *way);
+void sim_say_choices(const struct sim_failure *failure, const struct sim_way_back *way);
 void sim_say_running(const struct sim_failure *running);
 void sim_say_search(uint64_t schedules, unsigned depth, bool all);
 

@@ -169,7 +169,7 @@ static size_t bytes_got(void)
 
 Test(options, a_list_that_is_none_is_refused_and_leaves_nothing)
 {
-    static const char *const bad[] = {"?", "0:1", "0:1.", "0:1.1 !", "0:1.1,2.2", "zzzz:1.1"};
+    static const char *const bad[] = {"", "?", "0:1", "0:1.", "0:1.1 !", "0:1.1,2.2", "zzzz:1.1"};
     char text[4096] = "0:";
     lw_sim_options options = {.replay = text};
     size_t length = 2, before;

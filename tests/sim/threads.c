@@ -140,6 +140,47 @@ Test(threads, a_join_can_be_tried_and_waited_for_till_some_time)
     sim_plain(join_in_time, NULL);
 }
 
+static pthread_once_t once;
+static int tries;
+
+static void leave_the_first_time(void)
+{
+    lw_sim_point();
+    if (++tries == 1)
+        leave(NULL); /* as an exception would */
+}
+
+static void *do_once(void *arg)
+{
+    LW_SIM_CHECK(pthread_once(&once, leave_the_first_time) == 0);
+    LW_SIM_CHECK(tries == 2);
+    return arg;
+}
+
+static int leave_once(void *arg)
+{
+    pthread_t threads[3];
+    void *result;
+    int done = 0;
+
+    once = PTHREAD_ONCE_INIT;
+    tries = 0;
+    said[0] = '\0';
+    for (int i = 0; i < 3; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, do_once, &tries) == 0);
+    for (int i = 0; i < 3; i++) {
+        LW_SIM_CHECK(pthread_join(threads[i], &result) == 0);
+        done += result == &tries;
+    }
+    LW_SIM_CHECK(done == 2 && tries == 2);
+    return arg == NULL ? 0 : -EINVAL;
+}
+
+Test(threads, what_is_to_be_done_once_is_tried_again_if_it_was_left)
+{
+    sim_plain(leave_once, NULL);
+}
+
 /* ---- by C11's names */
 
 static mtx_t mutex;

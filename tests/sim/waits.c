@@ -3,6 +3,7 @@
  * waits till some time does so by the virtual clock. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -177,7 +178,7 @@ static void *lock_by_futex(void *arg)
         add_slowly();
         seen = __atomic_exchange_n(&word, 0, __ATOMIC_RELEASE);
         if (seen == 2)
-            (void)syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+            (void)syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1); /* no word more, as libstdc++ */
     }
     return arg;
 }
@@ -288,4 +289,53 @@ static int wait_for_hours(void *arg)
 Test(waits, an_hour_is_over_at_once_whatever_it_was_waited_with)
 {
     sim_plain(wait_for_hours, NULL);
+}
+
+/* ---- times that are none, and for ever */
+
+static void *post_soon(void *arg)
+{
+    struct timespec soon = {.tv_nsec = 1000};
+
+    LW_SIM_CHECK(nanosleep(&soon, NULL) == 0);
+    LW_SIM_CHECK(sem_post(arg) == 0);
+    return arg;
+}
+
+static int wait_for_strange_times(void *arg)
+{
+    struct timespec for_ever = {.tv_sec = LONG_MAX}, none = {.tv_sec = 1, .tv_nsec = 1000000000},
+                    before = {.tv_sec = 1, .tv_nsec = -1};
+    pthread_cond_t own_condition = PTHREAD_COND_INITIALIZER;
+    pthread_mutex_t own_mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+    pthread_t thread;
+    clock_t from = clock();
+    sem_t semaphore;
+
+    (void)arg;
+    LW_SIM_CHECK(sem_init(&semaphore, 0, 0) == 0);
+    LW_SIM_CHECK(pthread_create(&thread, NULL, post_soon, &semaphore) == 0);
+    LW_SIM_CHECK(sem_timedwait(&semaphore, &for_ever) == 0);
+    LW_SIM_CHECK(pthread_join(thread, NULL) == 0);
+    LW_SIM_CHECK(clock() >= from);
+
+    errno = 0;
+    LW_SIM_CHECK(sem_timedwait(&semaphore, &none) == -1 && errno == EINVAL);
+    LW_SIM_CHECK(nanosleep(&none, NULL) == -1 && errno == EINVAL);
+    LW_SIM_CHECK(nanosleep(&before, NULL) == -1 && errno == EINVAL);
+    LW_SIM_CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &none, NULL) == EINVAL);
+    LW_SIM_CHECK(pthread_rwlock_timedwrlock(&lock, &none) == EINVAL);
+    LW_SIM_CHECK(pthread_rwlock_timedrdlock(&lock, &none) == EINVAL);
+    LW_SIM_CHECK(pthread_mutex_timedlock(&own_mutex, &none) == 0); /* as libc's: it need not wait */
+    LW_SIM_CHECK(pthread_mutex_timedlock(&own_mutex, &none) == EINVAL);
+    LW_SIM_CHECK(pthread_cond_timedwait(&own_condition, &own_mutex, &none) == EINVAL);
+    LW_SIM_CHECK(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, word, &none) == -1);
+    LW_SIM_CHECK(errno == EINVAL);
+    return pthread_mutex_unlock(&own_mutex);
+}
+
+Test(waits, for_ever_is_no_time_that_passes_and_what_is_no_time_is_refused)
+{
+    sim_plain(wait_for_strange_times, NULL);
 }

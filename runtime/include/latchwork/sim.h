@@ -18,6 +18,7 @@
  *   locks; and futexes by syscall(2) (FUTEX_WAIT, FUTEX_WAKE, and _BITSET of all bits), by which
  *   libstdc++ waits.  All must be private to the process.
  * - clocks and sleeps, poll(2): all clocks are one, of no known date.  Not timers and select(2).
+ * - exit() and its kin end a whole program, and fail a test.
  * - what is done with sockets made by lw_listen_x and lw_connect_x: read and write, send and recv
  *   and their kin, options, names, fcntl, dup, shutdown, close.  Descriptors that the program makes
  *   itself are the real kernel's, and a call of its own on one may block all threads.
@@ -26,6 +27,7 @@
  * No signals are sent: who waits for one (sigwait, pause) waits for ever.  pthread_kill() and
  * pthread_cancel() fail the schedule, and say so; so do pthread_exit() in a task and other
  * operations on futexes.  Priorities and affinities are taken, and nothing follows from them.
+ * There are up to 512 threads at a time and 8 runtimes; each thread has 8 MiB of stack.
  *
  * A schedule can be switched at each operation of this library, at each of those calls and at
  * lw_sim_point(), nowhere else: between two of them the program's own code runs undisturbed.
@@ -73,7 +75,7 @@ typedef enum {
     LW_SIM_PASSED,
     LW_SIM_FAILED_STATUS, /* test returned a negative status */
     LW_SIM_FAILED_CHECK,  /* an LW_SIM_CHECK did not hold */
-    LW_SIM_CRASHED,       /* a fatal signal, or a check of the library's own */
+    LW_SIM_CRASHED,       /* a fatal signal, an exit, or a check of the library's own */
     LW_SIM_STUCK,         /* nobody can run, and not all are done */
     LW_SIM_ENDLESS,       /* steps_max was reached */
 } lw_sim_verdict;
@@ -89,18 +91,22 @@ typedef struct lw_sim_result {
 
 /* Run test(arg) as the first task of a runtime (of 1 to 3 workers, drawn; exhaustive: of 2), in one
  * schedule after the other until one fails.  test starts afresh each time: it sets up what it uses.
- * result may be NULL.
+ * Static variables of the program are as the schedule before has left them, and after a failure as
+ * that one has.  A test that ends the process fails.  result may be NULL.
  *
  * What failed is said on the standard error, with the seed that brings it back and the choices in
  * it that are needed; of an exhaustive search, whose schedules have no seeds, the choices, which
  * bring it back as `replay`; and of a search that finds nothing, how many schedules there were.
+ * Both are tried before they are said, in children of the process as it was before the first
+ * schedule: what does not fail there as well needs the schedules before it, and that is said
+ * instead.  (The children print nothing; what does not end is not tried again.)
  *
  * With LW_SIM=<seed> in the environment only that seed is run, unless the strategy is exhaustive or
  * there is something to replay.
  *
  * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a task, in a simulation,
  * while another thread is in one or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program
- * is not linked with liblatchwork-sim).  A simulation needs 261 GiB of addresses (`ulimit -v`), of
+ * is not linked with liblatchwork-sim).  A simulation needs 265 GiB of addresses (`ulimit -v`), of
  * which it uses as much memory as its test does; without them it is -ENOMEM.  -EINVAL, too, if
  * LW_SIM is not a whole number.  Blocks the thread. */
 LW_API LW_MUST_CHECK int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg,
