@@ -44,6 +44,13 @@ uint32_t sim_datagram_poll(struct sim_socket *socket)
     return events;
 }
 
+ssize_t sim_datagram_pending(const struct sim_socket *socket)
+{
+    const struct sim_packet *first = STAILQ_FIRST(&socket->packets);
+
+    return first != NULL ? (ssize_t)first->size : 0;
+}
+
 /* ---- reading */
 
 /* Its sender has room again; one that is connected both ways may have waited for that. */

@@ -14,6 +14,7 @@ ssize_t sim_datagram_write(struct sim_socket *socket, const struct sim_transfer 
                            const struct msghdr *message);
 int sim_datagram_connect(struct sim_socket *socket, const struct sockaddr *address, socklen_t size);
 int sim_datagram_shutdown(struct sim_socket *socket, unsigned how);
+ssize_t sim_datagram_pending(const struct sim_socket *socket);
 void sim_datagram_close(struct sim_socket *socket);
 
 #endif

@@ -92,6 +92,7 @@ static const struct sim_file_type counter_type = {.name = "eventfd",
                                                   .read = counter_read,
                                                   .write = counter_write,
                                                   .release = counter_release,
+                                                  .mode = 0600,
                                                   .is_steady = true};
 
 int sim_eventfd(unsigned value, int flags)

@@ -36,7 +36,9 @@ struct sim_file_type {
     uint32_t (*poll)(struct sim_file *file); /* the events that it is ready for now */
     ssize_t (*read)(struct sim_file *file, const struct sim_parts *parts);
     ssize_t (*write)(struct sim_file *file, const struct sim_parts *parts, bool quiet);
-    void (*release)(struct sim_file *file); /* nobody holds it any more */
+    void (*release)(struct sim_file *file);    /* nobody holds it any more */
+    ssize_t (*pending)(struct sim_file *file); /* bytes to be read, as FIONREAD has it */
+    mode_t mode;                               /* as fstat(2) has it */
     bool is_steady; /* a call is interrupted only where it waits: those who ring bells rely on it */
 };
 
@@ -51,8 +53,9 @@ struct sim_watch {
 
 struct sim_file {
     const struct sim_file_type *type;
-    unsigned holds; /* numbers, and calls that are on it */
-    int flags;      /* access mode, O_NONBLOCK */
+    unsigned holds;       /* numbers, and calls that are on it */
+    int flags;            /* access mode, O_NONBLOCK */
+    unsigned long number; /* its inode's */
     LIST_HEAD(, sim_watch) watches;
 };
 
@@ -73,6 +76,9 @@ int sim_file_install(struct sim_file *file, bool cloexec);
 
 /* close(2). */
 int sim_close(int fd);
+
+/* fcntl(2). */
+int sim_file_control(int fd, int command, int arg);
 
 /* Before making a descriptor: 0, -EMFILE or -ENFILE, by faults and weather. */
 int sim_descriptor_refused(void);

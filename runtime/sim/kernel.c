@@ -22,6 +22,7 @@ static struct slot {
     bool cloexec;
 } * slots;
 static unsigned slots_count, slots_open, lowest_free; /* no slot below is free */
+static unsigned long files_made;
 
 /* ---- numbers */
 
@@ -90,7 +91,11 @@ static int install_from(struct sim_file *file, bool cloexec, unsigned first)
 
 int sim_file_install(struct sim_file *file, bool cloexec)
 {
-    return install_from(file, cloexec, 0);
+    int fd = install_from(file, cloexec, 0);
+
+    if (fd >= 0)
+        file->number = ++files_made;
+    return fd;
 }
 
 int sim_descriptor_refused(void)
@@ -131,7 +136,42 @@ int sim_close(int fd)
     return 0;
 }
 
-static int fcntl_at(int fd, int command, int arg)
+/* What is there goes, as if it was closed. */
+static int install_at(struct sim_file *file, bool cloexec, unsigned i)
+{
+    struct sim_file *before;
+
+    while (i >= slots_count)
+        if (!grow())
+            return -EMFILE;
+    before = slots[i].file;
+    slots[i] = (struct slot){.file = file, .cloexec = cloexec};
+    file->holds++;
+    if (before != NULL)
+        sim_file_put(before);
+    else
+        slots_open++;
+    return SIM_FD_FIRST + (int)i;
+}
+
+static int dup_at(int fd, int to, int flags)
+{
+    const struct slot *slot = slot_of(fd);
+
+    if ((flags & ~O_CLOEXEC) != 0 || fd == to)
+        return -EINVAL;
+    if (slot == NULL || to < SIM_FD_FIRST || to >= SIM_FD_FIRST + DESCRIPTORS_MAX)
+        return -EBADF;
+    return install_at(slot->file, flags != 0, (unsigned)(to - SIM_FD_FIRST));
+}
+
+int sim_dup3(int fd, int to, int flags)
+{
+    sim_point();
+    return (int)sim_result(dup_at(fd, to, flags));
+}
+
+int sim_file_control(int fd, int command, int arg)
 {
     struct slot *slot = slot_of(fd);
     int err;
@@ -165,7 +205,7 @@ static int fcntl_at(int fd, int command, int arg)
 static int sim_fcntl(int fd, int command, int arg)
 {
     sim_point();
-    return sim_is_ours(fd) ? (int)sim_result(fcntl_at(fd, command, arg))
+    return sim_is_ours(fd) ? (int)sim_result(sim_file_control(fd, command, arg))
                            : sim_real.fcntl(fd, command, arg);
 }
 
@@ -338,6 +378,15 @@ static ssize_t sim_writev_quiet(int fd, const struct iovec *parts, int count)
     sim_point();
     return sim_is_ours(fd) ? sim_result(write_parts(fd, parts, count, true, true))
                            : sim_real.writev(fd, parts, count);
+}
+
+const struct lw_sys *sim_kernel(void)
+{
+    static struct lw_sys table;
+
+    if (table.read == NULL)
+        sim_kernel_fill(&table);
+    return &table;
 }
 
 void sim_kernel_fill(struct lw_sys *table)

@@ -9,7 +9,8 @@
  *
  * Threads, keys and pthread_once() are here; libc_exit.c: how a thread ends; libc_locks.c,
  * libc_shared.c, libc_futex.c: what threads wait with; libc_c11.c: all of it by its names in C11;
- * libc_time.c: time; libc_files.c: descriptors; libc_refused.c: what is not simulated.
+ * libc_time.c: time; libc_files.c, libc_make.c, libc_status.c: descriptors; libc_refused.c: what
+ * is not simulated.
  *
  * The library's own calls come here as well, and from there to libc: a number that is not one of
  * the simulated kernel's, and a thread that is not one of the engine's, are real. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program does itself with descriptors that the library has made for it: see libc.c.  Their
- * numbers are the simulated kernel's (kernel.h), and so are those that it makes of them, by
- * accept(2) and dup(2); any other number is the real kernel's, and so is whatever a program makes
- * by socket(2) or pipe(2).
+/* What a program does itself with simulated descriptors: see libc.c.  The library has made them for
+ * it, or it has itself (libc_make.c), or of others, by accept(2) and dup(2).  Their numbers are the
+ * simulated kernel's (kernel.h); any other number is the real kernel's.
  *
  * Compiled without what its own calls would be turned into by libc's headers: here are the
  * functions that they are turned into. */
@@ -16,91 +15,104 @@
 #include <unistd.h>
 
 #include "runtime/sim/file.h"
-#include "runtime/sim/libc.h"
-
-static bool is_simulated(int fd)
-{
-    return fd >= SIM_FD_FIRST && is_virtual();
-}
-
-/* Not lw_sys: a test may have put something of its own there. */
-static const struct lw_sys *kernel(void)
-{
-    static struct lw_sys table;
-
-    if (table.read == NULL)
-        sim_kernel_fill(&table);
-    return &table;
-}
+#include "runtime/sim/libc_files.h"
 
 /* ---- bytes */
 
 LW_API ssize_t read(int fd, void *buffer, size_t size)
 {
     typedef ssize_t call(int, void *, size_t);
+    ssize_t result;
     LIBC(call, read);
 
-    return is_simulated(fd) ? kernel()->read(fd, buffer, size) : libc_read(fd, buffer, size);
+    if (!is_simulated(fd))
+        return libc_read(fd, buffer, size);
+    UNINTERRUPTED(result, sim_kernel()->read(fd, buffer, size));
+    return result;
 }
 
 LW_API ssize_t write(int fd, const void *buffer, size_t size)
 {
     typedef ssize_t call(int, const void *, size_t);
+    ssize_t result;
     LIBC(call, write);
 
-    return is_simulated(fd) ? kernel()->write(fd, buffer, size) : libc_write(fd, buffer, size);
+    if (!is_simulated(fd))
+        return libc_write(fd, buffer, size);
+    UNINTERRUPTED(result, sim_kernel()->write(fd, buffer, size));
+    return result;
 }
 
 LW_API ssize_t readv(int fd, const struct iovec *parts, int count)
 {
     typedef ssize_t call(int, const struct iovec *, int);
+    ssize_t result;
     LIBC(call, readv);
 
-    return is_simulated(fd) ? kernel()->readv(fd, parts, count) : libc_readv(fd, parts, count);
+    if (!is_simulated(fd))
+        return libc_readv(fd, parts, count);
+    UNINTERRUPTED(result, sim_kernel()->readv(fd, parts, count));
+    return result;
 }
 
 LW_API ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     typedef ssize_t call(int, const struct iovec *, int);
+    ssize_t result;
     LIBC(call, writev);
 
-    return is_simulated(fd) ? kernel()->writev(fd, parts, count) : libc_writev(fd, parts, count);
+    if (!is_simulated(fd))
+        return libc_writev(fd, parts, count);
+    UNINTERRUPTED(result, sim_kernel()->writev(fd, parts, count));
+    return result;
 }
 
 LW_API ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
     typedef ssize_t call(int, void *, size_t, int);
+    ssize_t result;
     LIBC(call, recv);
 
-    return is_simulated(fd) ? kernel()->recv(fd, buffer, size, flags)
-                            : libc_recv(fd, buffer, size, flags);
+    if (!is_simulated(fd))
+        return libc_recv(fd, buffer, size, flags);
+    UNINTERRUPTED(result, sim_kernel()->recv(fd, buffer, size, flags));
+    return result;
 }
 
 LW_API ssize_t send(int fd, const void *buffer, size_t size, int flags)
 {
     typedef ssize_t call(int, const void *, size_t, int);
+    ssize_t result;
     LIBC(call, send);
 
-    return is_simulated(fd) ? kernel()->send(fd, buffer, size, flags)
-                            : libc_send(fd, buffer, size, flags);
+    if (!is_simulated(fd))
+        return libc_send(fd, buffer, size, flags);
+    UNINTERRUPTED(result, sim_kernel()->send(fd, buffer, size, flags));
+    return result;
 }
 
 LW_API ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     typedef ssize_t call(int, struct msghdr *, int);
+    ssize_t result;
     LIBC(call, recvmsg);
 
-    return is_simulated(fd) ? kernel()->recvmsg(fd, message, flags)
-                            : libc_recvmsg(fd, message, flags);
+    if (!is_simulated(fd))
+        return libc_recvmsg(fd, message, flags);
+    UNINTERRUPTED(result, sim_kernel()->recvmsg(fd, message, flags));
+    return result;
 }
 
 LW_API ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     typedef ssize_t call(int, const struct msghdr *, int);
+    ssize_t result;
     LIBC(call, sendmsg);
 
-    return is_simulated(fd) ? kernel()->sendmsg(fd, message, flags)
-                            : libc_sendmsg(fd, message, flags);
+    if (!is_simulated(fd))
+        return libc_sendmsg(fd, message, flags);
+    UNINTERRUPTED(result, sim_kernel()->sendmsg(fd, message, flags));
+    return result;
 }
 
 LW_API ssize_t recvfrom(int fd, void *restrict buffer, size_t size, int flags,
@@ -117,7 +129,7 @@ LW_API ssize_t recvfrom(int fd, void *restrict buffer, size_t size, int flags,
 
     if (!is_simulated(fd))
         return libc_recvfrom(fd, buffer, size, flags, address, address_size);
-    count = kernel()->recvmsg(fd, &message, flags);
+    UNINTERRUPTED(count, sim_kernel()->recvmsg(fd, &message, flags));
     if (count >= 0 && address_size != NULL)
         *address_size = message.msg_namelen;
     return count;
@@ -132,10 +144,13 @@ LW_API ssize_t sendto(int fd, const void *buffer, size_t size, int flags,
                              .msg_namelen = address_size,
                              .msg_iov = &part,
                              .msg_iovlen = 1};
+    ssize_t result;
     LIBC(call, sendto);
 
-    return is_simulated(fd) ? kernel()->sendmsg(fd, &message, flags)
-                            : libc_sendto(fd, buffer, size, flags, address, address_size);
+    if (!is_simulated(fd))
+        return libc_sendto(fd, buffer, size, flags, address, address_size);
+    UNINTERRUPTED(result, sim_kernel()->sendmsg(fd, &message, flags));
+    return result;
 }
 
 /* ---- numbers */
@@ -145,7 +160,7 @@ LW_API int close(int fd)
     typedef int call(int);
     LIBC(call, close);
 
-    return is_simulated(fd) ? kernel()->close(fd) : libc_close(fd);
+    return is_simulated(fd) ? sim_kernel()->close(fd) : libc_close(fd);
 }
 
 LW_API int dup(int fd)
@@ -153,14 +168,40 @@ LW_API int dup(int fd)
     typedef int call(int);
     LIBC(call, dup);
 
-    return is_simulated(fd) ? kernel()->fcntl(fd, F_DUPFD, 0) : libc_dup(fd);
+    return is_simulated(fd) ? sim_kernel()->fcntl(fd, F_DUPFD, 0) : libc_dup(fd);
+}
+
+/* No number leads from one kernel to the other. */
+static bool is_between(int fd, int to)
+{
+    return (fd >= SIM_FD_FIRST || to >= SIM_FD_FIRST) && is_virtual();
+}
+
+LW_API int dup2(int fd, int to)
+{
+    typedef int call(int, int);
+    LIBC(call, dup2);
+
+    if (!is_between(fd, to))
+        return libc_dup2(fd, to);
+    if (fd == to)
+        return sim_kernel()->fcntl(fd, F_GETFD, 0) >= 0 ? fd : -1;
+    return sim_dup3(fd, to, 0);
+}
+
+LW_API int dup3(int fd, int to, int flags)
+{
+    typedef int call(int, int, int);
+    LIBC(call, dup3);
+
+    return is_between(fd, to) ? sim_dup3(fd, to, flags) : libc_dup3(fd, to, flags);
 }
 
 typedef int control(int, int, ...);
 
 static int control_file(int fd, int command, long arg, control *libc)
 {
-    return is_simulated(fd) ? kernel()->fcntl(fd, command, (int)arg) : libc(fd, command, arg);
+    return is_simulated(fd) ? sim_kernel()->fcntl(fd, command, (int)arg) : libc(fd, command, arg);
 }
 
 /* The argument is a number or a pointer, or is not there. */
@@ -197,7 +238,7 @@ LW_API int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
     typedef int call(int, __CONST_SOCKADDR_ARG, socklen_t);
     LIBC(call, bind);
 
-    return is_simulated(fd) ? kernel()->bind(fd, address.__sockaddr__, size)
+    return is_simulated(fd) ? sim_kernel()->bind(fd, address.__sockaddr__, size)
                             : libc_bind(fd, address, size);
 }
 
@@ -206,34 +247,43 @@ LW_API int listen(int fd, int backlog)
     typedef int call(int, int);
     LIBC(call, listen);
 
-    return is_simulated(fd) ? kernel()->listen(fd, backlog) : libc_listen(fd, backlog);
+    return is_simulated(fd) ? sim_kernel()->listen(fd, backlog) : libc_listen(fd, backlog);
 }
 
 LW_API int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
 {
     typedef int call(int, __CONST_SOCKADDR_ARG, socklen_t);
+    int result;
     LIBC(call, connect);
 
-    return is_simulated(fd) ? kernel()->connect(fd, address.__sockaddr__, size)
-                            : libc_connect(fd, address, size);
+    if (!is_simulated(fd))
+        return libc_connect(fd, address, size);
+    UNINTERRUPTED(result, sim_kernel()->connect(fd, address.__sockaddr__, size));
+    return result;
 }
 
 LW_API int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict size, int flags)
 {
     typedef int call(int, __SOCKADDR_ARG, socklen_t *, int);
+    int result;
     LIBC(call, accept4);
 
-    return is_simulated(fd) ? kernel()->accept4(fd, address.__sockaddr__, size, flags)
-                            : libc_accept4(fd, address, size, flags);
+    if (!is_simulated(fd))
+        return libc_accept4(fd, address, size, flags);
+    UNINTERRUPTED(result, sim_kernel()->accept4(fd, address.__sockaddr__, size, flags));
+    return result;
 }
 
 LW_API int accept(int fd, __SOCKADDR_ARG address, socklen_t *restrict size)
 {
     typedef int call(int, __SOCKADDR_ARG, socklen_t *);
+    int result;
     LIBC(call, accept);
 
-    return is_simulated(fd) ? kernel()->accept4(fd, address.__sockaddr__, size, 0)
-                            : libc_accept(fd, address, size);
+    if (!is_simulated(fd))
+        return libc_accept(fd, address, size);
+    UNINTERRUPTED(result, sim_kernel()->accept4(fd, address.__sockaddr__, size, 0));
+    return result;
 }
 
 LW_API int shutdown(int fd, int how)
@@ -267,7 +317,7 @@ LW_API int setsockopt(int fd, int level, int name, const void *value, socklen_t 
     typedef int call(int, int, int, const void *, socklen_t);
     LIBC(call, setsockopt);
 
-    return is_simulated(fd) ? kernel()->setsockopt(fd, level, name, value, size)
+    return is_simulated(fd) ? sim_kernel()->setsockopt(fd, level, name, value, size)
                             : libc_setsockopt(fd, level, name, value, size);
 }
 
@@ -276,7 +326,7 @@ LW_API int getsockopt(int fd, int level, int name, void *restrict value, socklen
     typedef int call(int, int, int, void *, socklen_t *);
     LIBC(call, getsockopt);
 
-    return is_simulated(fd) ? kernel()->getsockopt(fd, level, name, value, size)
+    return is_simulated(fd) ? sim_kernel()->getsockopt(fd, level, name, value, size)
                             : libc_getsockopt(fd, level, name, value, size);
 }
 
@@ -294,11 +344,14 @@ static bool is_simulated_poll(const struct pollfd *fds, nfds_t count, bool waits
 LW_API int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     typedef int call(struct pollfd *, nfds_t, int);
+    int found;
     LIBC(call, poll);
 
     if (!is_simulated_poll(fds, count, timeout != 0))
         return libc_poll(fds, count, timeout);
-    return sim_poll(fds, (unsigned)count, timeout < 0 ? -1 : timeout * INT64_C(1000000));
+    UNINTERRUPTED(found,
+                  sim_poll(fds, (unsigned)count, timeout < 0 ? -1 : timeout * INT64_C(1000000)));
+    return found;
 }
 
 LW_API int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
@@ -306,11 +359,13 @@ LW_API int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 {
     typedef int call(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
     int64_t time = timeout != NULL ? nanoseconds(timeout) : -1;
+    int found;
     LIBC(call, ppoll);
 
     if (!is_simulated_poll(fds, count, time != 0))
         return libc_ppoll(fds, count, timeout, mask);
-    return sim_poll(fds, (unsigned)count, time);
+    UNINTERRUPTED(found, sim_poll(fds, (unsigned)count, time));
+    return found;
 }
 
 /* ---- by the names that _FORTIFY_SOURCE gives them; libc's own complain of what does not fit */

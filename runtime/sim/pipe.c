@@ -88,7 +88,8 @@ static ssize_t pipe_read(struct sim_file *file, const struct sim_parts *parts)
     if (size > pipe->size)
         size = pipe->size;
     was_full = !has_room(pipe);
-    size = sim_short(size);
+    if (!sim_file_waits(file)) /* else whole, as what is written at once always is in Linux */
+        size = sim_short(size);
     copy(pipe, pipe->begin, parts, 0, size, true);
     pipe->begin += size;
     pipe->size -= size;
@@ -159,14 +160,23 @@ static void pipe_release(struct sim_file *file)
         tell(pipe->ends[other], EPOLLERR | EPOLLHUP | (side == 1 ? SIM_READABLE : SIM_WRITABLE));
 }
 
+static ssize_t pipe_pending(struct sim_file *file)
+{
+    return (ssize_t)end_of(file)->pipe->size;
+}
+
 static const struct sim_file_type reader_type = {.name = "pipe",
                                                  .poll = reader_poll,
                                                  .read = pipe_read,
-                                                 .release = pipe_release},
+                                                 .release = pipe_release,
+                                                 .pending = pipe_pending,
+                                                 .mode = S_IFIFO | 0600},
                                   writer_type = {.name = "pipe",
                                                  .poll = writer_poll,
                                                  .write = pipe_write,
-                                                 .release = pipe_release};
+                                                 .release = pipe_release,
+                                                 .pending = pipe_pending,
+                                                 .mode = S_IFIFO | 0600};
 
 static int make(int fds[2], int flags)
 {
@@ -186,6 +196,7 @@ static int make(int fds[2], int flags)
     pipe->ends[1] = writer;
     fds[0] = sim_file_install(&reader->file, (flags & O_CLOEXEC) != 0);
     fds[1] = sim_file_install(&writer->file, (flags & O_CLOEXEC) != 0);
+    writer->file.number = reader->file.number;
     if (fds[0] >= 0 && fds[1] >= 0)
         return 0;
     if (fds[1] < 0)

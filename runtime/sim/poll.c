@@ -115,7 +115,7 @@ static void epoll_release(struct sim_file *file)
 }
 
 const struct sim_file_type sim_epoll_type = {
-    .name = "epoll", .poll = epoll_poll, .release = epoll_release};
+    .name = "epoll", .poll = epoll_poll, .release = epoll_release, .mode = 0600};
 
 int sim_epoll_create1(int flags)
 {

@@ -29,11 +29,23 @@ static void socket_release(struct sim_file *file)
     sim_socket_drop(socket);
 }
 
+static ssize_t socket_pending(struct sim_file *file)
+{
+    const struct sim_socket *socket = sim_socket_of(file);
+
+    if (socket->type == SOCK_DGRAM)
+        return sim_datagram_pending(socket);
+    return socket->state == SIM_LISTENING ? -EINVAL
+                                          : (ssize_t)(socket->in.arrived - socket->in.begin);
+}
+
 const struct sim_file_type sim_socket_type = {.name = "socket",
                                               .poll = socket_poll,
                                               .read = sim_socket_read,
                                               .write = sim_socket_write,
-                                              .release = socket_release};
+                                              .release = socket_release,
+                                              .pending = socket_pending,
+                                              .mode = S_IFSOCK | 0777};
 
 struct sim_socket *sim_socket_new(int domain, int type, int protocol)
 {
@@ -132,6 +144,11 @@ static int check_kind(int domain, int type, int protocol)
     if (protocol != 0 && protocol != (domain == AF_UNIX ? PF_UNIX : expected))
         return -EPROTONOSUPPORT;
     return domain == AF_UNIX ? 0 : expected;
+}
+
+bool sim_knows_socket(int domain, int type, int protocol)
+{
+    return check_kind(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol) >= 0;
 }
 
 static int install(struct sim_socket *socket, int flags)

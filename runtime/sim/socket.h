@@ -168,6 +168,7 @@ int sim_unix_connect(struct sim_socket *socket, const struct sockaddr *address, 
 void sim_unix_close(struct sim_socket *socket);
 int sim_unix_shutdown(struct sim_socket *socket, unsigned how);
 void sim_unix_name(const struct sim_socket *socket, struct sockaddr_un *name, socklen_t *size);
+bool sim_unix_has(const char *path); /* a socket is bound there, or was */
 int sim_lstat(const char *path, struct stat *status);
 int sim_unlink(const char *path);
 

@@ -130,6 +130,11 @@ void sim_unix_name(const struct sim_socket *socket, struct sockaddr_un *name, so
     *size = socket->name_size;
 }
 
+bool sim_unix_has(const char *text)
+{
+    return find_path(text) != NULL;
+}
+
 int sim_lstat(const char *text, struct stat *status)
 {
     const struct sim_path *path;

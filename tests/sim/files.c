@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -132,7 +133,7 @@ static int poll_ends(void *arg)
     int ends[2];
 
     if (real)
-        LW_SIM_CHECK(pipe2(ends, O_CLOEXEC) == 0 && ends[1] < SIM_FD_FIRST);
+        LW_SIM_CHECK(syscall(SYS_pipe2, ends, O_CLOEXEC) == 0 && ends[1] < SIM_FD_FIRST);
     else
         connect_two(ends);
     while (!real && poll_one(ends[0], 0) != 0)

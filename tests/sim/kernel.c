@@ -342,7 +342,7 @@ static int see_weather(void *arg)
     ssize_t count;
 
     (void)arg;
-    if (sim_pipe2(fds, 0) < 0) {
+    if (sim_pipe2(fds, O_NONBLOCK) < 0) {
         refused++;
         LW_SIM_CHECK(errno == EMFILE || errno == ENFILE);
         return 0;

@@ -4,11 +4,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+/* In a schedule libc's functions that make descriptors are the simulator's. */
 static int real_pipe(int fds[2], int flags)
 {
-    return pipe2(fds, flags);
+    return (int)syscall(SYS_pipe2, fds, flags);
+}
+
+static int real_socketpair(int domain, int type, int protocol, int fds[2])
+{
+    return (int)syscall(SYS_socketpair, domain, type, protocol, fds);
+}
+
+static int real_socket(int domain, int type, int protocol)
+{
+    return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+static int real_epoll_create1(int flags)
+{
+    return (int)syscall(SYS_epoll_create1, flags);
 }
 
 static int real_name(int fd, struct sockaddr *address, socklen_t *size)
@@ -16,7 +33,7 @@ static int real_name(int fd, struct sockaddr *address, socklen_t *size)
     return getsockname(fd, address, size);
 }
 
-const struct more_calls real_calls = {real_pipe, socketpair, shutdown, real_name};
+const struct more_calls real_calls = {real_pipe, real_socketpair, shutdown, real_name};
 
 static int real_fcntl(int fd, int command, int arg)
 {
@@ -52,12 +69,12 @@ static int real_accept4(int fd, struct sockaddr *address, socklen_t *size, int f
 
 static int real_eventfd(unsigned value, int flags)
 {
-    return eventfd(value, flags);
+    return (int)syscall(SYS_eventfd2, value, flags);
 }
 
 void real_kernel_fill(struct lw_sys *table)
 {
-    table->epoll_create1 = epoll_create1;
+    table->epoll_create1 = real_epoll_create1;
     table->epoll_ctl = epoll_ctl;
     table->epoll_wait = real_epoll_wait;
     table->eventfd = real_eventfd;
@@ -70,7 +87,7 @@ void real_kernel_fill(struct lw_sys *table)
     table->send = send;
     table->accept4 = real_accept4;
     table->connect = real_connect;
-    table->socket = socket;
+    table->socket = real_socket;
     table->bind = real_bind;
     table->listen = listen;
     table->setsockopt = setsockopt;
