@@ -73,6 +73,7 @@ static struct {
 /* ---- runtime/worker.h: what the thread looks at; nothing is queued anywhere */
 #define LW_RUNTIME_WORKER_H
 #define LW_IDLE_TYPES
+#define LW_TICK_NAME "tick"
 
 enum { LW_RUNTIMES_MAX = 1, LW_WORKERS_MAX = 1, LW_UNPOLLED_MAX_NS = 5000000 };
 enum { LW_RUNTIME_RUNNING, LW_RUNTIME_LEAVING };
