@@ -46,7 +46,7 @@ static void use_word(struct actor *actor, uint64_t number)
     if (number % 3 == 0) {
         int err = lw_futex_wait(word, 0, draw_deadline(&actor->random));
 
-        if (account(actor, err) == 0 && !BROKEN(&actor->random, 1000))
+        if (account(actor, err) == 0 && !BROKEN(1, &actor->random, 1000))
             count(actor, AWOKEN, 1);
     } else {
         count(actor, WOKEN, lw_futex_wake(word, (uint32_t)(number >> 32) % 4));

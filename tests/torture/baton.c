@@ -3,13 +3,19 @@
  * it without a deadline, and nobody else wakes them; so one lost wakeup stops the ring, and the
  * watch of torture.c sees it when the last ring stands or the lap does not end.
  *
- * A ring passes by futex, event, semaphore, condition or channel.  The baton's number of laps is a
- * plain variable: who has been handed the baton sees all that was written before. */
+ * A ring passes by futex, event, semaphore, condition or channel: one without room, one of which an
+ * item is awaited, and one in which room is awaited.  The baton's number of laps is a plain
+ * variable: who has been handed the baton sees all that was written before.
+ *
+ * One ring has nothing but mutexes, one more than members: its places.  Each member is at a place,
+ * which it holds, and waits for the next one; only whose next one is free can move.  It takes that,
+ * has the baton, and passes it by letting go of the place where it was.  So for each release there
+ * is one waiter, and no later release of the same mutex makes up for one that woke nobody. */
 #include "tests/torture/torture.h"
 
 enum { PASSED = 1 /* one per kind */ };
-enum { FUTEX, EVENT, SEMAPHORE, CONDITION, CHANNEL, KINDS, TASKS = 25, GUESTS = 5 };
-enum { MEMBERS = TASKS + GUESTS, RING = MEMBERS / KINDS };
+enum { FUTEX, EVENT, SEMAPHORE, CONDITION, RENDEZVOUS, ITEM, ROOM, MUTEX, KINDS };
+enum { RING = 4, PLACES = RING + 1, MEMBERS = RING * KINDS, GUESTS = KINDS };
 
 static struct seat {
     uint32_t word;
@@ -18,23 +24,60 @@ static struct seat {
     lw_semaphore semaphore;
     lw_condition condition;
     lw_channel channel;
+    bool room[1]; /* the channel's */
+    int place;    /* where the member is */
 } __attribute__((aligned(128))) seats[MEMBERS];
 
 static struct ring {
     lw_mutex mutex;
     uint64_t passes; /* its holder's */
     int left;        /* members that have not done with the lap */
+    uint32_t seated;
+    lw_mutex places[PLACES];
 } __attribute__((aligned(128))) rings[KINDS];
 
-/* Members of a ring are its kind apart; the first has the baton. */
+/* Members of a ring are KINDS apart; the first has the baton. */
 static struct seat *next_seat(int index)
 {
     return &seats[(index + KINDS) % MEMBERS];
 }
 
+static lw_mutex *place_at(int place)
+{
+    return &rings[MUTEX].places[(place + PLACES) % PLACES];
+}
+
+/* Take the places of the start, which leave the last one free: nobody moves before all have. */
+static void sit_down(struct seat *seat, int position)
+{
+    struct ring *ring = &rings[MUTEX];
+    uint32_t seated;
+    int err = 0;
+
+    seat->place = position;
+    CHECK(lw_mutex_acquire(place_at(position), LW_FOREVER) == 0, "a free mutex");
+    if (lw_add_acq_rel(&ring->seated, 1) + 1 == RING)
+        (void)lw_futex_wake(&ring->seated, LW_ALL);
+    while ((seated = lw_load_acq(&ring->seated)) < RING && (err == 0 || err == -EAGAIN))
+        err = lw_futex_wait(&ring->seated, seated, LW_FOREVER);
+    CHECK(err == 0 || err == -EAGAIN, "a wait without an end returned %d", err);
+}
+
+/* From the place before the caller's, which is now its own, on: the next member moves there. */
+static void move_up(struct seat *seat, bool wake, bool more)
+{
+    int err = wake ? lw_mutex_release(place_at(seat->place)) : 0;
+
+    seat->place = (seat->place + PLACES - 1) % PLACES;
+    if (err == 0 && !more)
+        err = lw_mutex_release(place_at(seat->place));
+    CHECK(err == 0, "a release returned %d", err);
+}
+
 static void pass(int kind, struct seat *to, bool wake)
 {
     static const bool token = true;
+    bool item;
     int err = 0;
 
     if (kind == FUTEX) {
@@ -46,8 +89,10 @@ static void pass(int kind, struct seat *to, bool wake)
             lw_event_set(&to->event);
     } else if (kind == SEMAPHORE) {
         err = wake ? lw_semaphore_release(&to->semaphore, 1) : 0;
-    } else if (kind == CHANNEL) {
+    } else if (kind == RENDEZVOUS || kind == ITEM) {
         err = wake ? lw_channel_send(&to->channel, &token, LW_FOREVER) : 0;
+    } else if (kind == ROOM) {
+        err = wake ? lw_channel_receive(&to->channel, &item, LW_NOW) : 0;
     } else {
         LW_WITH(&rings[CONDITION].mutex.lock, LW_FOREVER, err) {
             to->turn = true;
@@ -65,7 +110,7 @@ static bool has_turn(void *seat)
 
 static void await(int kind, struct seat *seat)
 {
-    bool token = false;
+    bool token = true;
     int err = 0;
 
     if (kind == FUTEX) {
@@ -79,8 +124,12 @@ static void await(int kind, struct seat *seat)
         lw_event_clear(&seat->event);
     } else if (kind == SEMAPHORE) {
         err = lw_semaphore_acquire(&seat->semaphore, 1, LW_FOREVER);
-    } else if (kind == CHANNEL) {
+    } else if (kind == RENDEZVOUS || kind == ITEM) {
         err = lw_channel_receive(&seat->channel, &token, LW_FOREVER);
+    } else if (kind == ROOM) {
+        err = lw_channel_send(&seat->channel, &token, LW_FOREVER);
+    } else if (kind == MUTEX) {
+        err = lw_mutex_acquire(place_at(seat->place - 1), LW_FOREVER);
     } else {
         LW_WITH(&rings[CONDITION].mutex.lock, LW_FOREVER, err) {
             err = lw_condition_wait_for(&seat->condition, &rings[CONDITION].mutex.lock, has_turn,
@@ -93,9 +142,17 @@ static void await(int kind, struct seat *seat)
 
 static void setup(void)
 {
-    for (int i = 0; i < MEMBERS; i++)
-        seats[i] = (struct seat){.semaphore = LW_SEMAPHORE_INIT("seat", 0),
-                                 .channel = LW_RENDEZVOUS_INIT("seat", bool)};
+    static const bool token = true;
+
+    for (int i = 0; i < MEMBERS; i++) {
+        struct seat *seat = &seats[i];
+
+        *seat = (struct seat){.semaphore = LW_SEMAPHORE_INIT("seat", 0)};
+        lw_channel_init(&seat->channel, "seat", seat->room, sizeof token,
+                        i % KINDS == RENDEZVOUS ? 0 : 1);
+        if (i % KINDS == ROOM)
+            CHECK(lw_channel_send(&seat->channel, &token, LW_NOW) == 0, "there is room");
+    }
     for (int i = 0; i < KINDS; i++)
         rings[i] = (struct ring){.left = RING};
 }
@@ -103,24 +160,31 @@ static void setup(void)
 /* The holder that sees the lap's end says so to the next, and each then passes once more. */
 static bool act(struct actor *actor)
 {
-    int kind = actor->index % KINDS;
+    int kind = actor->index % KINDS, position = actor->index / KINDS;
     struct ring *ring = &rings[kind];
-    bool first = actor->index < KINDS && lw_load_rlx(&actor->counts[OPERATIONS]) == 0, more;
+    struct seat *seat = &seats[actor->index];
+    bool first = lw_load_rlx(&actor->counts[OPERATIONS]) == 0, more, wake;
 
-    if (!first)
-        await(kind, &seats[actor->index]);
-    CHECK(ring->passes % RING == (uint64_t)(actor->index / KINDS), "kind %d: %llu passes", kind,
+    if (kind == MUTEX && first)
+        sit_down(seat, position);
+    if (kind == MUTEX || position > 0 || !first)
+        await(kind, seat);
+    CHECK(ring->passes % RING == (uint64_t)position, "kind %d: %llu passes", kind,
           ull(ring->passes));
     ring->passes++;
     if (ring->left < RING || torture_over())
         ring->left--;
     more = ring->left == RING;
+    wake = !more || !(BROKEN(1, &actor->random, 10000) ||
+                      (kind == MUTEX && BROKEN(2, &actor->random, 1000)));
     count(actor, PASSED + kind, 1);
     count(actor, OPERATIONS, 1);
     if (draw(&actor->random) % 64 == 0)
         give_way();
-    if (ring->left > 0)
-        pass(kind, next_seat(actor->index), !BROKEN(&actor->random, 10000));
+    if (kind == MUTEX)
+        move_up(seat, wake, more);
+    else if (ring->left > 0)
+        pass(kind, next_seat(actor->index), wake);
     return more;
 }
 
@@ -133,7 +197,8 @@ static void check(void)
 
 static void report(void)
 {
-    static const char *const names[KINDS] = {"futex", "event", "semaphore", "condition", "channel"};
+    static const char *const names[KINDS] = {"futex", "event", "semaphore", "condition",
+                                             "channel", "item", "room", "mutex"};
 
     (void)printf("passed by");
     for (int i = 0; i < KINDS; i++)
@@ -143,7 +208,7 @@ static void report(void)
 
 const struct torture torture = {
     .name = "baton",
-    .tasks = TASKS,
+    .tasks = MEMBERS - GUESTS,
     .guests = GUESTS,
     .setup = setup,
     .act = act,

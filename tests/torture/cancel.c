@@ -150,7 +150,7 @@ static bool cancel(struct actor *actor, struct pair *pair, lw_task victim)
         give_way();
     if (over)
         lw_store_rel(&pair->over, true);
-    if (!BROKEN(&actor->random, 1000))
+    if (!BROKEN(1, &actor->random, 1000))
         CHECK(lw_cancel(victim) == 0, "the victim has ended");
     count(actor, SENT, 1);
     pair->sent++;

@@ -93,7 +93,7 @@ static void add_one(struct actor *actor, struct section *section)
 static bool act(struct actor *actor)
 {
     struct section *section = &sections[draw(&actor->random) % SECTIONS];
-    bool skip = BROKEN(&actor->random, 1000);
+    bool skip = BROKEN(1, &actor->random, 1000);
     int err = skip ? 0 : enter(section, draw_deadline(&actor->random));
 
     if (err == 0) {

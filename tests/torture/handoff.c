@@ -64,7 +64,7 @@ static bool receive_item(struct actor *actor, int channel)
     uint64_t item = UINT64_MAX;
     int err = lw_channel_receive(&channels[channel], &item, draw_deadline(&actor->random));
 
-    if (err == 0 && !BROKEN(&actor->random, 1000))
+    if (err == 0 && !BROKEN(1, &actor->random, 1000))
         note(actor, channel, item);
     CHECK(err == 0 || err == -ETIMEDOUT || err == -ECANCELED || err == -EPIPE,
           "a receive returned %d", err);

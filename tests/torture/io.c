@@ -157,7 +157,7 @@ static bool act(struct actor *actor)
     open_stream(&stream, number >> 32);
     CHECK(lw_spawn(&task, reader, &stream, NULL) == 0, "no task");
     for (uint64_t i = 0; i < stream.records; i++) {
-        record = (struct record){stream.serial - BROKEN(&actor->random, 1000), i};
+        record = (struct record){stream.serial - BROKEN(1, &actor->random, 1000), i};
         CHECK(lw_write_all(stream.to, &record, sizeof record, LW_FOREVER) == 0, "a write failed");
         count(actor, OPERATIONS, 1);
     }

@@ -72,7 +72,7 @@ static void let_go(struct actor *actor, lw_task task, uint64_t number)
 
     if (waits_for_cancel(number))
         (void)lw_cancel(task);
-    if (BROKEN(&actor->random, 1000))
+    if (BROKEN(1, &actor->random, 1000))
         return;
     if (draw(&actor->random) % 4 == 0 && lw_detach(task) == 0) {
         count(actor, DETACHED, 1);

@@ -38,7 +38,7 @@ static void disturb(uint64_t *random)
     if (number % 3 == 0)
         (void)lw_cancel(task);
     else
-        torture_add(BROKEN(random, 1000) ? OPERATIONS : WOKEN,
+        torture_add(BROKEN(1, random, 1000) ? OPERATIONS : WOKEN,
                     lw_futex_wake(&words[(number >> 8) % WORDS], (uint32_t)(number >> 60)));
 }
 

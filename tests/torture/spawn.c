@@ -72,7 +72,7 @@ static int node(void *arg)
     lw_task tasks[CHILDREN];
     bool joined[CHILDREN];
 
-    torture_add(RAN, BROKEN(&random, 1000) ? 0 : 1);
+    torture_add(RAN, BROKEN(1, &random, 1000) ? 0 : 1);
     torture_add(OPERATIONS, 1);
     for (uint64_t i = 0; i < children; i++) {
         joined[i] = draw(&random) % 2 == 0;

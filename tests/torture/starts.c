@@ -65,7 +65,7 @@ static int spore(void *arg)
     if (draw(&random) % 4 != 0)
         (void)spawn(world, spore);
     torture_add(OPERATIONS, 1);
-    (void)lw_add_rlx(&world->ran, BROKEN(&random, 1000) ? UINT64_C(0) : UINT64_C(1));
+    (void)lw_add_rlx(&world->ran, BROKEN(1, &random, 1000) ? UINT64_C(0) : UINT64_C(1));
     return 0;
 }
 

@@ -28,7 +28,7 @@
 
 #include "runtime/atomic.h"
 
-enum { ACTORS_MAX = 48, COUNTS = 16, OPERATIONS = 0 /* the first count is for progress */ };
+enum { ACTORS_MAX = 48, COUNTS = 20, OPERATIONS = 0 /* the first count is for progress */ };
 
 /* A task or a plain thread that acts.  Its counts are its own: no atomic operation of the torture
  * stands between those of the library, and orders what they should have. */
@@ -113,11 +113,12 @@ static inline void give_way(void)
     (void)sched_yield();
 }
 
-/* True once in `every` calls in a build that has to be caught, never in others. */
+/* True once in `every` calls in a build that has to be caught, never in others; a torture that has
+ * several oracles is built once for each, with its number from 1 on. */
 #ifdef TORTURE_BREAK
-#define BROKEN(random, every) (draw(random) % (every) == 0)
+#define BROKEN(oracle, random, every) (TORTURE_BREAK == (oracle) && draw(random) % (every) == 0)
 #else
-#define BROKEN(random, every) ((void)(random), false)
+#define BROKEN(oracle, random, every) ((void)(random), false)
 #endif
 
 static inline unsigned long long ull(uint64_t number)
