@@ -124,10 +124,13 @@ uint32_t lw_condition_notify(lw_condition *condition, uint32_t count)
 {
     struct lw_wake_batch woken = {0};
     struct lw_record *record;
+    uint64_t word;
     uint32_t found;
 
-    if (count == 0 || lw_forked() ||
-        !(lw_load_rlx(&condition->wait._word._value) & (GUARD | QUEUED))) /* [C1] */
+    if (count == 0 || lw_forked())
+        return 0;
+    word = lw_load_rlx(&condition->wait._word._value); /* [C1] */
+    if (!(word & QUEUED) && !lw_needed((word & GUARD) != 0))
         return 0;
     take_guard(condition);
     while (woken.count < count && (record = lw_queue_claim(&condition->wait._queue)) != NULL)

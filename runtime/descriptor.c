@@ -106,7 +106,7 @@ void lw_descriptor_event(uint64_t data, uint32_t events, struct lw_wake_batch *b
     if (descriptor == NULL)
         return;
     state = lw_descriptor_take(descriptor);
-    if (lw_likely(state >> 32 == data >> 32)) {
+    if (lw_likely(!lw_recheck(state >> 32 != data >> 32))) { /* else it is of an earlier life */
         /* Before the count: who sees the count must not see the flag unset. */
         if ((events & CAREFUL_EVENTS) && !(state & LW_FD_CAREFUL))
             (void)lw_or_acq_rel(&descriptor->state, LW_FD_CAREFUL); /* [I2] */

@@ -97,7 +97,7 @@ LW_INLINE uint64_t lw_peer_end(struct lw_record *record)
 {
     uint64_t peer = lw_load_rlx(&record->peer);
 
-    while (!lw_peer_is(peer, LW_PEER_DETACHED) &&
+    while (!lw_recheck(lw_peer_is(peer, LW_PEER_DETACHED)) &&
            !lw_cas_acq_rel(&record->peer, &peer, lw_peer_done(peer))) /* [J1] */
         continue;
     return peer;
@@ -110,7 +110,7 @@ LW_INLINE bool lw_peer_claim(uint64_t peer)
     struct lw_cold *cold = lw_record_cold(lw_peer_record(peer));
     uint64_t wait = lw_load_acq(&cold->wait);
 
-    while (lw_peer_means(peer, wait) && lw_wait_can_be_granted(wait))
+    while (!lw_recheck(!lw_peer_means(peer, wait)) && lw_wait_can_be_granted(wait))
         if (lw_cas_acq_rel(&cold->wait, &wait, lw_wait_granting(wait))) /* [W1] */
             return true;
     return false;
