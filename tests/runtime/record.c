@@ -2,12 +2,15 @@
 /* Laws of records: an id is stale for ever once its life is over, whatever becomes of the slot
  * (reuse, a trim and a new carving, the end of its generations); the wait sequence never falls; no
  * record is in two hands or lost between caches, depot and threads; memory that is refused loses
- * nothing. */
+ * nothing; who looks one up while the first are made finds none, or a whole one. */
 #include "runtime/record.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/support.h"
 
@@ -332,4 +335,61 @@ Test(record, the_depot_loses_none_under_contention)
         cr_assert_not_null(lw_record_take(&cache));
     cr_assert_eq(lw_records_used(), used, "records were lost: new ones had to be carved");
     free(owners);
+}
+
+/* ---- before there are any: without the init above */
+
+static uint32_t looks, looked_long; /* relaxed: these order nothing */
+
+static void cancel_nobody(void)
+{
+    cr_assert_eq(lw_cancel((lw_task){0}), -ESRCH);
+}
+
+static void dump_all(void)
+{
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    cr_assert_eq(lw_dump(nowhere), 0);
+    (void)close(nowhere);
+}
+
+static void *look_up(void *arg)
+{
+    while (lw_load_rlx(&looked_long) == 0) {
+        (*(void (**)(void))arg)();
+        lw_store_rlx(&looks, lw_load_rlx(&looks) + 1);
+    }
+    return NULL;
+}
+
+static void await_look(void)
+{
+    uint32_t before = lw_load_rlx(&looks);
+
+    while (lw_load_rlx(&looks) - before < 2)
+        (void)sched_yield();
+}
+
+/* By a thread that nobody has told that there are records now. */
+static void make_while(void (*look)(void))
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, look_up, &look), 0);
+    await_look();
+    cr_assert_eq(lw_thread_attach(), 0);
+    await_look();
+    lw_store_rlx(&looked_long, 1);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+}
+
+Test(record_first, can_be_looked_up_while_it_is_made, .init = watchdog)
+{
+    make_while(cancel_nobody);
+}
+
+Test(record_first, can_be_dumped_while_it_is_made, .init = watchdog)
+{
+    make_while(dump_all);
 }
