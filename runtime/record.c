@@ -211,6 +211,12 @@ void lw_record_retire(struct lw_record *record)
     lw_store_rel(&record->ctl, (uint64_t)UINT32_MAX << 32);
 }
 
+/* No slot of it ever has another life. */
+static bool is_retired(const struct chunk *chunk)
+{
+    return chunk->generation_floor >= UINT32_MAX - 1;
+}
+
 /* All of whose slots are the trimmer's: note what they have used up, and give the memory back. */
 static bool empty_chunk(uint32_t number)
 {
@@ -227,8 +233,8 @@ static bool empty_chunk(uint32_t number)
         if (sequence > chunk->sequence_floor)
             chunk->sequence_floor = sequence;
     }
-    if (chunk->generation_floor >= UINT32_MAX - 1)
-        return false; /* nothing is left above the floor: the chunk is retired */
+    if (is_retired(chunk))
+        return false; /* nothing is left above the floor */
     (void)lw_sys.madvise(colds, CHUNK_SLOTS * sizeof *colds, MADV_DONTNEED);
     (void)lw_sys.madvise(records, CHUNK_SLOTS * sizeof *records, MADV_DONTNEED);
     return true;
@@ -273,6 +279,24 @@ static void keep_others(struct lw_record *batches)
 size_t lw_records_idle(void)
 {
     return lw_load_rlx(&depot.idle);
+}
+
+bool lw_record_counts(size_t *carved, size_t *idle)
+{
+    bool whole;
+
+    lw_guard_take(&depot.guard, 1);
+    /* A trim that begins now waits for the guard before it does anything. */
+    whole = lw_load_acq(&depot.trimming) == 0; /* [R3] */
+    if (whole) {
+        *carved = (size_t)(depot.chunks_used - depot.emptied_count) * CHUNK_SLOTS -
+                  (CHUNK_SLOTS - depot.carved);
+        for (uint32_t i = 0; i < depot.chunks_used; i++)
+            *carved -= is_retired(&depot.chunks[i]) ? CHUNK_SLOTS : 0;
+        *idle = depot.idle;
+    }
+    lw_guard_drop(&depot.guard, 1);
+    return whole;
 }
 
 size_t lw_record_trim(void)

@@ -284,6 +284,10 @@ size_t lw_record_trim(void);
 /* Records that lie free in the depot: what a trim may be worth. */
 size_t lw_records_idle(void);
 
+/* Slots carved, less those of chunks that were given back or retired, and how many of them lie in
+ * the depot: for tests.  False: a trim has some of them just now. */
+bool lw_record_counts(size_t *carved, size_t *idle);
+
 LW_INLINE uint32_t lw_records_used(void)
 {
     return lw_load_acq(&lw_slots_used); /* [R2] */

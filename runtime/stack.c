@@ -435,3 +435,15 @@ void lw_stack_counts(size_t *carved, size_t *idle)
         lw_guard_drop(&depots[class].guard, GUARD);
     }
 }
+
+size_t lw_stack_promises(void)
+{
+    size_t promised = 0;
+
+    for (unsigned class = 0; class < LW_STACK_CLASSES; class++) {
+        lw_guard_take(&depots[class].guard, GUARD);
+        promised += depots[class].promised;
+        lw_guard_drop(&depots[class].guard, GUARD);
+    }
+    return promised;
+}

@@ -115,6 +115,9 @@ bool lw_stack_find(const void *address, struct lw_stack_place *place);
 /* Slots ever carved out of slabs, and stacks now in the depot: for tests and reports. */
 void lw_stack_counts(size_t *carved, size_t *idle);
 
+/* Promises that are out: with tasks, or in the caches of workers. */
+size_t lw_stack_promises(void);
+
 /* Install the overflow report: a SIGSEGV handler on signal stacks that names the task whose stack
  * overflowed and then lets the program die as it would have; other faults go to the handler that
  * was there before.  Idempotent.  The calling thread gets its signal stack by

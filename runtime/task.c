@@ -56,6 +56,16 @@ void lw_guest_records_drain(void)
     lw_guard_drop(&guests_guard, 1);
 }
 
+size_t lw_guest_records_idle(void)
+{
+    size_t count;
+
+    lw_guard_take(&guests_guard, 1);
+    count = guest_records.count;
+    lw_guard_drop(&guests_guard, 1);
+    return count;
+}
+
 /* ---- spawn */
 
 static LW_NOINLINE uint64_t take_options(struct lw_record *record, const lw_task_options *options)

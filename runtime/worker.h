@@ -184,6 +184,7 @@ struct lw_record *lw_guest_record_take(void);
 void lw_guest_record_give(struct lw_record *record);
 void lw_guest_record_put(struct lw_record *record); /* its ctl says already that it is over */
 void lw_guest_records_drain(void);
+size_t lw_guest_records_idle(void); /* in the cache of all guests: for tests */
 
 /* What a task that ends still holds is dealt with by the locks' own code; NULL until they are
  * linked. */

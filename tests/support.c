@@ -14,6 +14,7 @@
 
 #include "runtime/os/os.h"
 #include "runtime/wait.h"
+#include "tests/lost.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -238,6 +239,20 @@ void watchdog(void)
 
 #endif
 
+/* Threads that are none of ours may attach and leave meanwhile: once it has to add up. */
+void assert_nothing_lost(void)
+{
+    enum { TRIES = 2000 };
+    struct lost lost = count_lost();
+
+    for (int i = 0; i < TRIES && is_lost(&lost); i++) {
+        (void)!lw_sleep(lw_in(LW_MS));
+        lost = count_lost();
+    }
+    cr_assert(!is_lost(&lost), "lost: %ld stacks, %ld promises of stacks, %ld records", lost.stacks,
+              lost.promises, lost.records);
+}
+
 void run_with(unsigned workers, lw_fn *fn, void *arg)
 {
     lw_options options = {.name = "test", .workers = workers};
@@ -245,6 +260,7 @@ void run_with(unsigned workers, lw_fn *fn, void *arg)
 
     cr_assert_eq(status, 0, "%u workers: status %d (%s)", workers, status,
                  strerror(status < 0 ? -status : 0));
+    assert_nothing_lost();
 }
 
 #ifndef LW_SIM_SUITE

@@ -8,12 +8,16 @@
 #include <latchwork.h>
 #include <sched.h>
 
-/* Run fn as the first task of a runtime of that many workers; its status must be 0, and nothing
- * may be left: cr_assert says so. */
+/* Run fn as the first task of a runtime of that many workers; its status must be 0, and no stack
+ * and no record may be lost: cr_assert says so. */
 void run_with(unsigned workers, lw_fn *fn, void *arg);
 
 /* The same with 1, 2 and 4 workers. */
 void run_all(lw_fn *fn, void *arg);
+
+/* Every stack and every record is back where it came from, or the task it is of can be named: see
+ * lost.h.  While another runtime is up nobody can say. */
+void assert_nothing_lost(void);
 
 /* In the body of a test, last: LeakSanitizer's verdict fails the test (a leak found at exit would
  * not). */

@@ -4,8 +4,9 @@
  *
  * A round uses a bit of everything.  While calls fail, each of its own calls has to succeed or to
  * give an error that is documented for it.  Then nothing fails any more, and a second round in the
- * same process has to succeed in all of it.  And at the end there is no more memory and there are
- * no more descriptors in use than after two rounds without faults. */
+ * same process has to succeed in all of it.  And at the end there is no more memory, there are no
+ * more descriptors in use and no more threads attached than after two rounds without faults, and
+ * no stack and no record is lost. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <latchwork.h>
@@ -18,6 +19,7 @@
 #include "runtime/atomic.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
+#include "tests/lost.h"
 #include "tests/support.h"
 
 TestSuite(faults, .init = watchdog);
@@ -276,6 +278,7 @@ struct sweep {
     uint64_t seed;
     unsigned long calls, blocks; /* out: in the first round; after the second */
     unsigned descriptors;
+    long guests;
 };
 
 /* On a thread of its own, so that what the thread has is gone with it. */
@@ -292,13 +295,19 @@ static void play_apart(unsigned faults)
 static int play_twice(void *arg)
 {
     struct sweep *sweep = arg;
+    struct lost lost;
 
     trial.strict = sweep->at == 0;
     play_apart(sweep->kinds);
     sweep->calls = sim_fault_calls();
     trial.strict = true;
     play_apart(0);
+    lost = count_lost();
+    LW_SIM_CHECK(lost.settled && !is_lost(&lost));
     lw_trim();
+    lost = count_lost();
+    LW_SIM_CHECK(lost.settled && !is_lost(&lost));
+    sweep->guests = lost.guests;
     sweep->blocks = sim_blocks();
     sweep->descriptors = sim_descriptors_open();
     return 0;
@@ -333,13 +342,15 @@ static unsigned long sweep_kind(const struct kind *kind, bool for_good, uint64_t
 
     (void)run(&calm, kind->name);
     for (unsigned long at = 1;; at++) {
-        struct sweep sweep = {kind->bits, at, for_good, seed, 0, 0, 0};
+        struct sweep sweep = {kind->bits, at, for_good, seed, 0, 0, 0, 0};
 
         if (!run(&sweep, kind->name))
             break;
         points++;
         cr_assert_eq(sweep.descriptors, calm.descriptors, "%s, call %lu, seed %lu: %u descriptors",
                      kind->name, at, (unsigned long)seed, sweep.descriptors);
+        cr_assert_eq(sweep.guests, calm.guests, "%s, call %lu, seed %lu: %ld guests", kind->name,
+                     at, (unsigned long)seed, sweep.guests);
         cr_assert_eq(sweep.blocks, calm.blocks, "%s, call %lu, seed %lu: %lu blocks, %lu before",
                      kind->name, at, (unsigned long)seed, sweep.blocks, calm.blocks);
     }
