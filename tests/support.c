@@ -242,7 +242,7 @@ void watchdog(void)
 /* Threads that are none of ours may attach and leave meanwhile: once it has to add up. */
 void assert_nothing_lost(void)
 {
-    enum { TRIES = 2000 };
+    enum { TRIES = 500 };
     struct lost lost = count_lost();
 
     for (int i = 0; i < TRIES && is_lost(&lost); i++) {

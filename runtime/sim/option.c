@@ -129,7 +129,10 @@ int sim_setsockopt(int fd, int level, int name, const void *value, socklen_t siz
     err = sim_socket_get(fd, &socket);
     if (err < 0)
         return (int)sim_result(err);
-    err = value == NULL ? -EFAULT : set(socket, level, name, value, size);
+    if (sim_fault(SIM_FAULT_OTHER))
+        err = -ENOMEM;
+    else
+        err = value == NULL ? -EFAULT : set(socket, level, name, value, size);
     return (int)sim_socket_put(socket, err);
 }
 

@@ -246,6 +246,14 @@ ssize_t sim_socket_put(struct sim_socket *socket, ssize_t result)
 
 /* ---- names */
 
+/* The ports are used up, or another one was quicker; of a path there is no memory to keep it. */
+static int no_name(const struct sim_socket *socket)
+{
+    if (!sim_fault(SIM_FAULT_OTHER))
+        return 0;
+    return sim_is_inet(socket) ? -EADDRINUSE : -ENOMEM;
+}
+
 static int sim_bind(int fd, const struct sockaddr *address, socklen_t size)
 {
     struct sim_socket *socket;
@@ -258,9 +266,10 @@ static int sim_bind(int fd, const struct sockaddr *address, socklen_t size)
     err = sim_socket_get(fd, &socket);
     if (err < 0)
         return (int)sim_result(err);
-    if (!sim_is_inet(socket)) {
+    err = no_name(socket);
+    if (err == 0 && !sim_is_inet(socket)) {
         err = sim_unix_bind(socket, address, size);
-    } else {
+    } else if (err == 0) {
         err = sim_place_of(socket, address, size, &place);
         if (err == 0)
             err = socket->bound || socket->state != SIM_CLOSED ? -EINVAL
@@ -321,14 +330,15 @@ int sim_getpeername(int fd, struct sockaddr *address, socklen_t *size)
 static int begin_listening(struct sim_socket *socket, int backlog)
 {
     struct sim_place any = socket->local;
-    int err = 0;
+    int err;
 
     if (socket->type != SOCK_STREAM)
         return -EOPNOTSUPP;
     if ((socket->state != SIM_CLOSED && socket->state != SIM_LISTENING) ||
         (!sim_is_inet(socket) && socket->path == NULL) || socket->asked != SIM_IDLE)
         return -EINVAL;
-    if (sim_is_inet(socket) && !socket->bound)
+    err = no_name(socket);
+    if (err == 0 && sim_is_inet(socket) && !socket->bound)
         err = sim_bind_inet(socket, &any);
     if (err == 0 && sim_is_inet(socket) && sim_port_is_heard(socket))
         err = -EADDRINUSE;

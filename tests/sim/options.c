@@ -39,7 +39,7 @@ Test(options, faults_spare_the_runtime_around_the_test)
 
 /* How often a call gave that. */
 static struct {
-    unsigned long done, no_memory, no_thread, no_file, reset, other;
+    unsigned long done, no_memory, no_thread, no_file, no_name, reset, other;
 } seen;
 
 static void note(int err)
@@ -48,6 +48,7 @@ static void note(int err)
                            : err == -ENOMEM                   ? &seen.no_memory
                            : err == -EAGAIN                   ? &seen.no_thread
                            : err == -EMFILE || err == -ENFILE ? &seen.no_file
+                           : err == -EADDRINUSE               ? &seen.no_name
                            : err == -ECONNRESET               ? &seen.reset
                                                               : &seen.other;
 
@@ -111,11 +112,13 @@ Test(options, faults_make_the_tests_own_calls_fail)
         cr_expect_gt(seen.no_memory, 0u);
         cr_expect_gt(seen.no_thread, 0u);
         cr_expect_gt(seen.no_file, 0u);
+        cr_expect_gt(seen.no_name, 0u);
         cr_expect_gt(seen.reset, 0u);
         cr_log_info(
-            "done %lu, ENOMEM %lu, EAGAIN %lu, EMFILE, ENFILE %lu, ECONNRESET %lu, "
+            "done %lu, ENOMEM %lu, EAGAIN %lu, EMFILE, ENFILE %lu, EADDRINUSE %lu, ECONNRESET %lu, "
             "others %lu",
-            seen.done, seen.no_memory, seen.no_thread, seen.no_file, seen.reset, seen.other);
+            seen.done, seen.no_memory, seen.no_thread, seen.no_file, seen.no_name, seen.reset,
+            seen.other);
     }
 }
 
@@ -126,7 +129,7 @@ Test(options, without_them_no_call_fails)
     cr_assert_eq(lw_sim_run(&faulty, try_all, NULL, NULL), LW_SIM_PASSED);
     memset(&seen, 0, sizeof seen);
     cr_assert_eq(lw_sim_run(&plain, try_all, NULL, NULL), LW_SIM_PASSED);
-    cr_assert_eq(seen.no_memory + seen.no_thread + seen.no_file + seen.reset, 0u);
+    cr_assert_eq(seen.no_memory + seen.no_thread + seen.no_file + seen.no_name + seen.reset, 0u);
 }
 
 static int fail_with_it(void *arg)

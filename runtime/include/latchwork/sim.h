@@ -75,7 +75,8 @@ typedef struct lw_sim_options {
     /* About one in so many of the calls that may fail does, from the beginning of test to its end
      * (0: none does; never when exhaustive).  Of the system: memory for the library, which says
      * -ENOMEM for it; threads, the program's own as well (-EAGAIN); new descriptors (-EMFILE,
-     * -ENFILE) and epoll (-ENOMEM, -ENOSPC); names (-EAGAIN, -ENOMEM); TCP connections break
+     * -ENFILE) and epoll (-ENOMEM, -ENOSPC); names (-EAGAIN, -ENOMEM); bind(2) and listen(2)
+     * (-EADDRINUSE; of a path -ENOMEM) and setsockopt(2) (-ENOMEM); TCP connections break
      * (-ECONNRESET, -EPIPE).  The program's own malloc() never fails.  What connections do anyway
      * (short reads and writes, delays, readiness in any order) is drawn without being asked for. */
     uint64_t faults;
