@@ -3,13 +3,16 @@
  * calls of the system fail: see sweep.h. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/un.h>
 
-#include "runtime/sim/kernel.h"
+#include "runtime/descriptor.h"
+#include "runtime/sim/settings.h"
+#include "runtime/sim/world.h"
 #include "tests/sim/sweep.h"
 #include "tests/support.h"
 
@@ -18,7 +21,7 @@ TestSuite(io_faults, .init = watchdog);
 #define NO_SOCKET -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EADDRINUSE, -ETIMEDOUT
 #define NO_BYTES -ENOMEM, -ENOSPC, -ETIMEDOUT, -ENODATA, -ECONNRESET, -EPIPE
 
-enum { SEEDS = 2, NESTED = 3 };
+enum { SEEDS = 4, NESTED = 3 };
 static const char path[] = "/tmp/latchwork-io-faults";
 
 static int listener;
@@ -150,6 +153,24 @@ static void use_unix(void)
 
 /* ---- a close under a plain thread that waits */
 
+enum { CHUNK = 1 << LW_FD_CHUNK_BITS };
+
+/* Take all numbers up to the end of a chunk of descriptor records: the next one to be made, the
+ * thread's bell, needs a chunk of its own.  How many it was; none of these calls is to fail. */
+static int fill_chunk(int fd, int fillers[CHUNK])
+{
+    unsigned kinds = sim_settings->fault_kinds;
+    int count = 0;
+
+    sim_settings->fault_kinds = 0;
+    do {
+        fillers[count] = lw_sys.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        LW_SIM_CHECK(fillers[count] >= 0);
+    } while ((fillers[count++] + 1) % CHUNK != 0 && count < CHUNK);
+    sim_settings->fault_kinds = kinds;
+    return count;
+}
+
 static void *read_until_closed(void *arg)
 {
     char byte;
@@ -161,18 +182,21 @@ static void *read_until_closed(void *arg)
 
 static void close_under_it(void)
 {
+    int fds[2], fillers[CHUNK], count;
     pthread_t guest;
-    int fds[2];
     bool made;
 
     if (sim_socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
         (void)SHALL(-errno, -EMFILE, -ENFILE);
         return;
     }
+    count = fill_chunk(fds[1], fillers);
     made = sweep_thread(&guest, read_until_closed, &fds[0]);
     LW_SIM_CHECK(lw_sleep(lw_in(2 * LW_MS)) == 0);
     LW_SIM_CHECK(lw_close(fds[0]) == 0);
     LW_SIM_CHECK(lw_close(fds[1]) == 0);
+    while (count > 0)
+        LW_SIM_CHECK(lw_sys.close(fillers[--count]) == 0);
     if (made)
         LW_SIM_CHECK(pthread_join(guest, NULL) == 0);
 }

@@ -12,6 +12,7 @@
 #include "runtime/os/os.h"
 #include "runtime/sim/settings.h"
 #include "runtime/sim/world.h"
+#include "tests/sim/explore.h"
 #include "tests/support.h"
 
 static void init(void)
@@ -217,4 +218,59 @@ Test(network, an_echo_over_tcp_is_true_in_any_weather)
 Test(network, an_echo_over_unix_sockets_is_true_in_any_weather)
 {
     in_all_weathers(echo_crowd, "/somewhere/echo");
+}
+
+/* ---- several writers, one connection */
+
+enum { WRITERS = 3, PIECE = 100 };
+static int full;
+
+static int write_piece(void *arg)
+{
+    char piece[PIECE] = {0};
+
+    return lw_write_all(*(int *)arg, piece, sizeof piece, LW_FOREVER);
+}
+
+/* As much as goes: nobody reads. */
+static size_t fill(int fd)
+{
+    static const char bytes[1 << 16];
+    size_t filled = 0;
+    ssize_t count;
+
+    while ((count = lw_write(fd, bytes, sizeof bytes, lw_in(LW_MS))) > 0)
+        filled += (size_t)count;
+    LW_SIM_CHECK(count == -ETIMEDOUT);
+    return filled;
+}
+
+/* One edge tells all of them that there is room again. */
+static int write_all_at_once(void *arg)
+{
+    static char bytes[1 << 22];
+    lw_task writers[WRITERS];
+    int reader;
+    size_t filled;
+
+    (void)arg;
+    net = (struct net){0};
+    net.listener = listen_somewhere();
+    full = lw_connect_tcp("localhost", net.port, LW_FOREVER);
+    reader = lw_accept(net.listener, NULL, NULL, LW_FOREVER);
+    LW_SIM_CHECK(full >= 0 && reader >= 0);
+    filled = fill(full);
+    LW_SIM_CHECK(filled < sizeof bytes);
+    for (int i = 0; i < WRITERS; i++)
+        writers[i] = start_waiting(write_piece, &full);
+    LW_SIM_CHECK(lw_read_all(reader, bytes, filled, LW_FOREVER) == 0);
+    for (int i = 0; i < WRITERS; i++)
+        LW_SIM_CHECK(end_of(writers[i]) == 0);
+    LW_SIM_CHECK(lw_close(full) == 0 && lw_close(reader) == 0 && lw_close(net.listener) == 0);
+    return 0;
+}
+
+Test(network, room_for_several_writers_is_told_to_each)
+{
+    sim_some(write_all_at_once, NULL, 4);
 }

@@ -79,6 +79,43 @@ Test(runtime, what_was_given_runs_before_a_stop_ends)
     sim_plain(stop_while_spawning, NULL);
 }
 
+static int sleep_for_ever(void *arg)
+{
+    (void)arg;
+    it.ran++;
+    LW_SIM_CHECK(lw_sleep(LW_FOREVER) == -ECANCELED);
+    it.cancelled++;
+    return 0;
+}
+
+static int spawn_sleepers(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++)
+        give(sleep_for_ever, NULL);
+    return 0;
+}
+
+/* Some spawns see that it stops, others are under way and missed by its first look. */
+static int stop_while_sleepers_are_spawned(void *arg)
+{
+    lw_runtime *runtime;
+
+    (void)arg;
+    set_up();
+    runtime = start_runtime();
+    for (int i = 0; i < 3; i++)
+        give(spawn_sleepers, runtime);
+    LW_SIM_CHECK(lw_stop(runtime, lw_in(LW_SEC)) == 0);
+    LW_SIM_CHECK(it.cancelled == it.ran);
+    return 0;
+}
+
+Test(runtime, a_stop_cancels_what_was_being_spawned)
+{
+    sim_plain(stop_while_sleepers_are_spawned, NULL);
+}
+
 /* One that finds the injection stack held by a taker which was preempted lets it go on, instead of
  * looking again and again for as long as the engine lets it: that would be 30,000 steps. */
 Test(runtime, nobody_spins_on_what_another_is_about_to_take)
