@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/lost.h"
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SLOW 10
@@ -245,6 +247,16 @@ static int lap(void *arg)
     return 0;
 }
 
+/* The lap's runtime is gone, and so are its plain threads. */
+static void check_depots(void)
+{
+    struct lost lost = count_lost();
+
+    CHECK(lost.settled, "a runtime is up");
+    CHECK(!is_lost(&lost), "lost: %ld stacks, %ld promises of stacks, %ld records", lost.stacks,
+          lost.promises, lost.records);
+}
+
 static void run_lap(lw_nsec length)
 {
     lw_options options = {.name = torture.name, .stop_within = 3600 * LW_SEC};
@@ -265,6 +277,7 @@ static void run_lap(lw_nsec length)
     status = lw_run(&options, lap, &length);
     CHECK(status == 0, "a run returned %d", status);
     torture.check();
+    check_depots();
     for (int which = 0; which < COUNTS; which++) {
         lw_store_rlx(&run.totals[which], run.totals[which] + torture_sum(which));
         lw_store_rlx(&run.added[which], 0);

@@ -5,7 +5,8 @@
  *     torture-<name> [seconds [seed]]     or LW_TORTURE_SECONDS, LW_TORTURE_SEED; 60 s
  *
  * A run is a row of laps.  A lap is a runtime of 1 to 8 workers, in turn, whose tasks, together
- * with plain threads, act until the lap is over; then what they counted must add up.  Meanwhile
+ * with plain threads, act until the lap is over; then what they counted must add up, and no stack
+ * and no record may be lost (lost.h).  Meanwhile
  *
  * - threads are stalled: a signal makes any of them, workers included, sleep for up to 5 ms
  *   between any two of its instructions, which is where two CPUs alone hardly ever switch;
