@@ -9,6 +9,7 @@
 #include "runtime/atomic.h"
 #include "runtime/record.h"
 #include "runtime/stack.h"
+#include "tests/lost.h"
 #include "tests/support.h"
 
 static void init(void)
@@ -318,4 +319,44 @@ Test(memory, a_group_ends_after_its_children_also_without_memory)
     cr_assert_eq(alone.left, 10, "children outlived their scope");
     cr_assert_eq(alone.running, 0);
     cr_assert_eq(alone.again, 0);
+}
+
+/* ---- what is lost */
+
+static int end_unjoined(void *arg)
+{
+    lw_task task;
+
+    (void)arg;
+    return lw_spawn(&task, nothing, NULL, NULL); /* can be joined still */
+}
+
+Test(memory, a_stack_and_a_record_that_are_kept_are_counted)
+{
+    struct lw_stack_cache cache = {0};
+    unsigned class = (unsigned)lw_stack_class(0);
+    struct lw_record *record;
+    struct lw_stack_head *head;
+    struct lost lost;
+
+    run_with(2, end_unjoined, NULL);
+    assert_nothing_lost();
+    record = lw_guest_record_take();
+    head = lw_stack_take(&cache, class);
+    cr_assert_eq(lw_stack_promise(NULL, class), 0);
+    lost = count_lost();
+    cr_assert(lost.settled && is_lost(&lost));
+    cr_assert_eq(lost.records, 1);
+    cr_assert_eq(lost.stacks, 1 + (long)cache.count[class]);
+    cr_assert_eq(lost.promises, 1);
+
+    lw_guest_record_give(record);
+    lw_stack_give(&cache, class, head);
+    lw_stack_drain(&cache);
+    lw_stack_unpromise(NULL, class);
+    lost = count_lost();
+    cr_assert(lost.settled && !is_lost(&lost));
+    lw_trim();
+    lost = count_lost();
+    cr_assert(lost.settled && !is_lost(&lost));
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/lost.h"
 #include "tests/sim/cell.h"
 
 enum { SCHEDULES = 1000, WATCHDOG_S = 100 };
@@ -48,10 +49,28 @@ void sim_all(lw_fn *test, void *arg)
     sim_some(test, arg, 1);
 }
 
+struct plain {
+    lw_fn *test;
+    void *arg;
+};
+
+/* All of its runtimes are gone. */
+static int play_plain(void *arg)
+{
+    struct plain *plain = arg;
+    int status = plain->test(plain->arg);
+    struct lost lost = count_lost();
+
+    LW_SIM_CHECK(!is_lost(&lost));
+    return status;
+}
+
 void sim_plain(lw_fn *test, void *arg)
 {
+    struct plain plain = {test, arg};
+
     sim_settings->plain = true;
-    sim_all(test, arg);
+    sim_all(play_plain, &plain);
     sim_settings->plain = false;
 }
 

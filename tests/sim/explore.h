@@ -28,7 +28,8 @@ void sim_all(lw_fn *test, void *arg);
 /* The same with fewer schedules, for a test that takes longer: so many times fewer. */
 void sim_some(lw_fn *test, void *arg, unsigned fewer);
 
-/* The same on a plain thread that has no runtime; and there in one schedule only: the verdict. */
+/* The same on a plain thread that has no runtime, and at its end no stack and no record may be lost
+ * (lost.h); and there in one schedule only: the verdict. */
 void sim_plain(lw_fn *test, void *arg);
 int sim_plain_once(lw_fn *test, void *arg);
 
