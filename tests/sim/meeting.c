@@ -89,6 +89,7 @@ static void *trim_records(void *arg)
 static void count_records(void)
 {
     struct lw_record_cache cache = {0};
+    struct lw_record *taken = NULL, *next;
     uint32_t used = lw_records_used();
 
     for (uint32_t i = 0; i < used; i++) {
@@ -96,9 +97,16 @@ static void count_records(void)
 
         LW_SIM_CHECK(record != NULL);
         own(lw_record_slot(record));
+        lw_store_rlx(&record->next, taken);
+        taken = record;
     }
     LW_SIM_CHECK(lw_records_used() == used);
     LW_SIM_CHECK(cache.count == 0);
+    for (; taken != NULL; taken = next) {
+        next = lw_load_rlx(&taken->next);
+        lw_record_put(&cache, taken);
+    }
+    lw_record_drain(&cache);
 }
 
 static int share_records(void *arg)
