@@ -39,7 +39,7 @@ static int use_primitives(void *arg)
         LW_SIM_CHECK(--trial.inside == 0);
         LW_SIM_CHECK(lw_mutex_release(&trial.mutex) == 0);
     }
-    if (SHALL(lw_semaphore_acquire(&trial.semaphore, 1, lw_in(LW_SEC)), -ETIMEDOUT) == 0)
+    if (SHALL(lw_semaphore_acquire(&trial.semaphore, 1, sweep_within(LW_SEC)), -ETIMEDOUT) == 0)
         LW_SIM_CHECK(lw_semaphore_release(&trial.semaphore, 1) == 0);
     LW_SIM_CHECK(lw_sleep(lw_in(LW_MS)) == 0);
     LW_SIM_CHECK(lw_channel_send(&trial.channel, &item, LW_FOREVER) == 0);
@@ -90,14 +90,14 @@ static void *visit(void *arg)
 static int serve(void *arg)
 {
     char byte = 0;
-    int fd = SHALL(lw_accept(trial.listener, NULL, NULL, lw_in(LW_SEC)), -ETIMEDOUT, -ENOMEM,
+    int fd = SHALL(lw_accept(trial.listener, NULL, NULL, sweep_within(LW_SEC)), -ETIMEDOUT, -ENOMEM,
                    -ENOSPC, -ECANCELED, -EBADF);
 
     (void)arg;
     if (fd < 0)
         return 0;
-    if (SHALL(lw_read_all(fd, &byte, 1, lw_in(LW_SEC)), -ENOMEM, -ENOSPC, -ETIMEDOUT, -ENODATA,
-              -ECONNRESET) == 0) {
+    if (SHALL(lw_read_all(fd, &byte, 1, sweep_within(LW_SEC)), -ENOMEM, -ENOSPC, -ETIMEDOUT,
+              -ENODATA, -ECONNRESET) == 0) {
         LW_SIM_CHECK(byte == 'x');
         (void)SHALL(lw_write_all(fd, "y", 1, LW_FOREVER), -EPIPE, -ECONNRESET);
     }
@@ -108,14 +108,14 @@ static int serve(void *arg)
 static void connect_to_it(void)
 {
     char byte = 0;
-    int fd = SHALL(lw_connect_tcp("127.0.0.1", trial.port, lw_in(LW_SEC)), -EAGAIN, -ENOMEM,
+    int fd = SHALL(lw_connect_tcp("127.0.0.1", trial.port, sweep_within(LW_SEC)), -EAGAIN, -ENOMEM,
                    -EMFILE, -ENFILE, -ENOSPC, -ETIMEDOUT);
 
     if (fd < 0)
         return;
     (void)SHALL(lw_write_all(fd, "x", 1, LW_FOREVER), -ENOMEM, -ENOSPC, -EPIPE, -ECONNRESET);
-    if (SHALL(lw_read_all(fd, &byte, 1, lw_in(2 * LW_SEC)), -ENOMEM, -ENOSPC, -ETIMEDOUT, -ENODATA,
-              -ECONNRESET) == 0)
+    if (SHALL(lw_read_all(fd, &byte, 1, sweep_within(2 * LW_SEC)), -ENOMEM, -ENOSPC, -ETIMEDOUT,
+              -ENODATA, -ECONNRESET) == 0)
         LW_SIM_CHECK(byte == 'y');
     LW_SIM_CHECK(lw_close(fd) == 0);
 }

@@ -38,11 +38,11 @@ static int nothing(void *arg)
 /* One that is waited for, and one that nobody waits for any more when it ends. */
 static void use_names(void)
 {
-    static const lw_nsec patience[] = {LW_SEC, 1};
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
 
     for (int i = 0; i < 2; i++) {
-        int err = MAY_END(lw_getaddrinfo("localhost", "80", &hints, &found, lw_in(patience[i])),
+        lw_nsec deadline = i == 0 ? LW_FOREVER : lw_in(1);
+        int err = MAY_END(lw_getaddrinfo("localhost", "80", &hints, &found, deadline),
                           i == 1 ? -ETIMEDOUT : 1, -EAGAIN, -ENOMEM);
 
         if (err == 0)
@@ -55,13 +55,14 @@ static void use_names(void)
 static int serve(void *arg)
 {
     char byte = 0;
-    int fd = SHALL(lw_accept(listener, NULL, NULL, lw_in(LW_SEC)), -ETIMEDOUT, -ENOMEM, -ENOSPC);
+    int fd = SHALL(lw_accept(listener, NULL, NULL, sweep_within(LW_SEC)), -ETIMEDOUT, -ENOMEM,
+                   -ENOSPC);
 
     (void)arg;
     if (fd < 0)
         return 0;
     (void)MAY_END(lw_poll(fd, POLLIN, lw_in(LW_MS)), -ETIMEDOUT, -ENOMEM, -ENOSPC);
-    if (SHALL(lw_read_all(fd, &byte, 1, lw_in(LW_SEC)), NO_BYTES) == 0) {
+    if (SHALL(lw_read_all(fd, &byte, 1, sweep_within(LW_SEC)), NO_BYTES) == 0) {
         LW_SIM_CHECK(byte == 'x');
         LW_SIM_CHECK(lw_sleep(lw_in(3 * LW_MS)) == 0); /* the other end has to wait */
         (void)SHALL(lw_write_all(fd, "y", 1, LW_FOREVER), NO_BYTES);
@@ -74,13 +75,13 @@ static int serve(void *arg)
 static void *talk_to_it(void *arg)
 {
     char byte = 0;
-    int fd = SHALL(lw_connect_tcp("localhost", port, lw_in(LW_SEC)), NO_SOCKET);
+    int fd = SHALL(lw_connect_tcp("localhost", port, sweep_within(LW_SEC)), NO_SOCKET);
 
     if (fd < 0)
         return arg;
     (void)SHALL(lw_write_all(fd, "x", 1, LW_FOREVER), NO_BYTES);
     (void)MAY_END(lw_poll(fd, POLLIN, lw_in(LW_MS)), -ETIMEDOUT, -ENOMEM);
-    if (SHALL(lw_read_all(fd, &byte, 1, lw_in(2 * LW_SEC)), NO_BYTES) == 0)
+    if (SHALL(lw_read_all(fd, &byte, 1, sweep_within(2 * LW_SEC)), NO_BYTES) == 0)
         LW_SIM_CHECK(byte == 'y');
     LW_SIM_CHECK(lw_close(fd) == 0);
     return arg;
@@ -113,11 +114,12 @@ static int serve_unix(void *arg)
     char byte = 0;
     struct iovec part = {&byte, 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    int fd = SHALL(lw_accept(*(int *)arg, NULL, NULL, lw_in(LW_SEC)), -ETIMEDOUT, -ENOMEM, -ENOSPC);
+    int fd = SHALL(lw_accept(*(int *)arg, NULL, NULL, sweep_within(LW_SEC)), -ETIMEDOUT, -ENOMEM,
+                   -ENOSPC);
 
     if (fd < 0)
         return 0;
-    if (SHALL(lw_recvmsg(fd, &message, 0, lw_in(LW_SEC)), NO_BYTES) > 0)
+    if (SHALL(lw_recvmsg(fd, &message, 0, sweep_within(LW_SEC)), NO_BYTES) > 0)
         LW_SIM_CHECK(byte == 'q');
     LW_SIM_CHECK(lw_close(fd) == 0);
     return 0;
@@ -127,12 +129,12 @@ static void talk_unix(void)
 {
     struct iovec part = {(char[]){'q'}, 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    int fd = SHALL(lw_connect_unix(path, lw_in(LW_SEC)), NO_SOCKET);
+    int fd = SHALL(lw_connect_unix(path, sweep_within(LW_SEC)), NO_SOCKET);
 
     if (fd < 0)
         return;
     LW_SIM_CHECK(lw_sleep(lw_in(LW_MS)) == 0);
-    (void)SHALL(lw_sendmsg(fd, &message, 0, lw_in(LW_SEC)), NO_BYTES);
+    (void)SHALL(lw_sendmsg(fd, &message, 0, sweep_within(LW_SEC)), NO_BYTES);
     LW_SIM_CHECK(lw_close(fd) == 0);
 }
 

@@ -50,6 +50,11 @@ int sweep_shall(int result, const char *call, int line, const int *errors)
     return result;
 }
 
+lw_nsec sweep_within(lw_nsec length)
+{
+    return strict ? LW_FOREVER : lw_in(length);
+}
+
 bool sweep_thread(pthread_t *thread, void *(*main)(void *arg), void *arg)
 {
     int err = pthread_create(thread, NULL, main, arg);

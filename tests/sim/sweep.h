@@ -30,6 +30,10 @@ int sweep_shall(int result, const char *call, int line, const int *errors); /* 0
 #define MAY_END(call, at_any_time, ...)                                                            \
     sweep_shall((int)(call), #call, __LINE__, (const int[]){at_any_time, __VA_ARGS__, 0})
 
+/* The deadline of a call that may fail with -ETIMEDOUT where calls fail.  Where none does it is
+ * never: simulated time may go on while others could run. */
+lw_nsec sweep_within(lw_nsec length);
+
 /* A plain thread; it may not come where calls fail. */
 bool sweep_thread(pthread_t *thread, void *(*main)(void *arg), void *arg);
 
