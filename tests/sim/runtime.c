@@ -288,3 +288,56 @@ Test(runtime, what_a_thread_gives_waits_for_no_nap)
 {
     sim_plain(give_to_nappers, NULL);
 }
+
+/* ---- records change hands between runtimes */
+
+enum { RECORDS = 3 };
+
+static int sleep_unharmed(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(lw_sleep(lw_in((1 + sim_choose(3)) * LW_US)) == 0);
+    return run_once(NULL);
+}
+
+static void *stop_it(void *arg)
+{
+    LW_SIM_CHECK(lw_stop(arg, LW_FOREVER) == 0);
+    return NULL;
+}
+
+/* What tasks of one runtime had is had by those of another while the first one stops. */
+static int stop_one_of_two(void *arg)
+{
+    lw_runtime *first, *second;
+    lw_task_options options = {0};
+    lw_task tasks[RECORDS];
+    pthread_t stopper;
+
+    (void)arg;
+    set_up();
+    first = start_runtime();
+    second = start_runtime();
+    options.runtime = first;
+    for (int i = 0; i < RECORDS; i++)
+        LW_SIM_CHECK(lw_spawn(&tasks[i], run_once, NULL, &options) == 0);
+    for (int i = 0; i < RECORDS; i++)
+        LW_SIM_CHECK(lw_join(tasks[i], NULL, LW_FOREVER) == 0);
+    LW_SIM_CHECK(pthread_create(&stopper, NULL, stop_it, first) == 0);
+    options.runtime = second;
+    for (int i = 0; i < RECORDS; i++) {
+        lw_sim_point();
+        LW_SIM_CHECK(lw_spawn(&tasks[i], sleep_unharmed, NULL, &options) == 0);
+    }
+    for (int i = 0; i < RECORDS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    LW_SIM_CHECK(pthread_join(stopper, NULL) == 0);
+    LW_SIM_CHECK(it.ran == 2 * RECORDS);
+    return lw_stop(second, LW_FOREVER);
+}
+
+Test(runtime, a_stop_cancels_nobody_of_another_one)
+{
+    sim_plain(stop_one_of_two, NULL);
+}
