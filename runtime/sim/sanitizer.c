@@ -64,7 +64,7 @@ void sim_sanitizer_key(pthread_key_t key)
     }
 }
 
-bool sim_sanitizer_has_key(pthread_key_t key)
+SIM_UNSEEN bool sim_sanitizer_has_key(pthread_key_t key)
 {
     return has_key && key == its_key;
 }

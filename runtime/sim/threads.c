@@ -48,7 +48,7 @@ static void *world_arg;
 /* Of the OS thread that the simulation runs on; others of the process may run outside of it. */
 static __thread bool is_here;
 
-bool sim_is_here(void)
+SIM_UNSEEN bool sim_is_here(void)
 {
     return is_here;
 }
