@@ -31,10 +31,9 @@ struct request {
     size_t count; /* choices, that follow */
 };
 
-/* Not static: what is there is put back before each schedule. */
+/* Not itself static: what is there is put back before each schedule. */
 static struct keeper {
     int fd; /* the way to it; -1: there is none */
-    pid_t pid;
 } * keeper;
 
 bool sim_again_init(void)
@@ -145,21 +144,25 @@ static void keep(int fd, sim_rerun *rerun)
 
 /* ---- in the parent */
 
+/* A child's child: the test's own wait(2) must not find one more to wait for. */
 void sim_again_begin(sim_rerun *rerun)
 {
     int ends[2];
+    pid_t child;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return;
-    keeper->pid = _Fork();
-    if (keeper->pid == 0) {
+    child = _Fork();
+    if (child == 0) {
         (void)close(ends[0]);
-        keep(ends[1], rerun);
+        if (_Fork() == 0)
+            keep(ends[1], rerun);
+        _exit(0);
     }
-    (void)close(ends[1]);
+    (void)close(ends[1]); /* where there is no keeper, what is asked finds the end of file */
     keeper->fd = ends[0];
-    if (keeper->pid < 0)
-        sim_again_end();
+    if (child > 0)
+        (void)ends_well(child);
 }
 
 void sim_again_end(void)
@@ -168,8 +171,6 @@ void sim_again_end(void)
         return;
     (void)close(keeper->fd);
     keeper->fd = -1;
-    if (keeper->pid > 0)
-        (void)ends_well(keeper->pid);
 }
 
 bool sim_again_can(void)
