@@ -199,7 +199,7 @@ LW_API int pthread_key_delete(pthread_key_t key)
     return 0;
 }
 
-SIM_UNSEEN LW_API int pthread_setspecific(pthread_key_t key, const void *value)
+LW_API SIM_UNSEEN int pthread_setspecific(pthread_key_t key, const void *value)
 {
     typedef int set(pthread_key_t, const void *);
     struct sim_thread *me;
@@ -224,7 +224,7 @@ SIM_UNSEEN LW_API int pthread_setspecific(pthread_key_t key, const void *value)
 
 /* Unseen: ASan asks by it for its own thread, also where it makes room for a function's variables,
  * which at -O0 would be this function's. */
-SIM_UNSEEN LW_API void *pthread_getspecific(pthread_key_t key)
+LW_API SIM_UNSEEN void *pthread_getspecific(pthread_key_t key)
 {
     typedef void *get(pthread_key_t);
     const struct sim_thread *me;

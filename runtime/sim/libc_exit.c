@@ -167,8 +167,13 @@ static void end_process(const char *call, int status)
         sim_fail(LW_SIM_CRASHED, "the test called %s(%d)", call, status);
 }
 
+LW_API void exit(int status);
+LW_API void _exit(int status);
+LW_API void _Exit(int status);
+LW_API void quick_exit(int status);
+
 #define ENDS_PROCESS(name)                                                                         \
-    LW_API void name(int status)                                                                   \
+    void name(int status)                                                                   \
     {                                                                                              \
         typedef void end(int);                                                                     \
         LIBC(end, name);                                                                           \
