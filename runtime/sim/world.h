@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "runtime/os/os.h"
+#include "runtime/os/sanitizer.h"
 #include "runtime/sim/engine.h"
 #include "runtime/thread.h"
 
@@ -15,7 +16,11 @@
 
 enum {
     SIM_THREADS_MAX = 512, /* at a time */
+#ifdef LW_ASAN
+    SIM_STACK_BYTES = 1 << 20, /* whose shadow is cleared for each thread anew */
+#else
     SIM_STACK_BYTES = 8 << 20, /* what threads have unless they are told otherwise */
+#endif
     SIM_NAME_BYTES = 16,
     SIM_EXCEPTION_BYTES = 64,
 };
