@@ -64,6 +64,7 @@ static struct memory {
     unsigned own, all; /* the library's, which come first; with the program's */
     bool alone;        /* the library is a module of its own */
     char *heap, *heap_end, *map, *map_end, *stacks;
+    unsigned guarded; /* stacks that have a guard page */
     struct block *blocks;
     unsigned long blocks_live;
 } * memory;
@@ -218,8 +219,6 @@ static bool reserve_ranges(void)
     memory->map = memory->map_end = at + HEAP_BYTES;
     memory->stacks = memory->map + MAP_BYTES;
     (void)madvise(at, HEAP_BYTES + MAP_BYTES + STACKS_BYTES, MADV_NOHUGEPAGE);
-    for (unsigned i = 0; i < SIM_THREADS_MAX; i++)
-        (void)mprotect(memory->stacks + (size_t)i * (SIM_STACK_BYTES + PAGE), PAGE, PROT_NONE);
     return true;
 }
 
@@ -385,8 +384,12 @@ static int map_madvise(void *at, size_t size, int advice)
     return 0;
 }
 
+/* Guarded when first used: all at once they would be a thousand mappings more for each fork. */
 char *sim_stack(unsigned index)
 {
+    for (; memory->guarded <= index; memory->guarded++)
+        (void)mprotect(memory->stacks + (size_t)memory->guarded * (SIM_STACK_BYTES + PAGE), PAGE,
+                       PROT_NONE);
     return memory->stacks + (size_t)index * (SIM_STACK_BYTES + PAGE) + PAGE;
 }
 

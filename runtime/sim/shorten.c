@@ -7,7 +7,7 @@
 
 #include "runtime/sim/world.h"
 
-enum { TRIES_MAX = 2000 }; /* schedules */
+enum { TRIES_MAX = 500 }; /* schedules, each in a process of its own */
 
 struct shortening {
     struct sim_choices *choices, rest;
