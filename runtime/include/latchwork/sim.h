@@ -38,7 +38,8 @@
  * No signals are sent: who waits for one (sigwait, pause) waits for ever.  pthread_kill() and
  * pthread_cancel() fail the schedule, and say so; so do pthread_exit() in a task and other
  * operations on futexes.  Priorities and affinities are taken, and nothing follows from them.
- * There are up to 512 threads at a time and 8 runtimes; each thread has 8 MiB of stack (with ASan 1).
+ * There are up to 512 threads at a time and 8 runtimes; each thread has 8 MiB of stack, with ASan
+ * 1 MiB.
  *
  * A schedule can be switched at each operation of this library, at each of those calls and at
  * lw_sim_point(), nowhere else: between two of them the program's own code runs undisturbed.
