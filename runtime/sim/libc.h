@@ -36,8 +36,6 @@ __attribute__((noreturn)) LW_INLINE void refuse(const char *call)
     sim_fail(LW_SIM_CRASHED, "%s is not simulated", call);
 }
 
-#define NO_TIME INT64_MIN /* what is said is none: EINVAL */
-
 /* For ever is a usual time, too. */
 LW_INLINE int64_t nanoseconds(const struct timespec *time)
 {
@@ -47,7 +45,7 @@ LW_INLINE int64_t nanoseconds(const struct timespec *time)
         return NO_TIME;
     if (__builtin_mul_overflow((int64_t)time->tv_sec, (int64_t)NS_PER_SEC, &whole) ||
         __builtin_add_overflow(whole, (int64_t)time->tv_nsec, &whole))
-        return time->tv_sec > 0 ? INT64_MAX : 0;
+        return time->tv_sec > 0 ? INT64_MAX : -1;
     return whole;
 }
 
@@ -56,9 +54,9 @@ LW_INLINE int64_t from_now(int64_t time)
 {
     int64_t until;
 
-    if (time == NO_TIME || __builtin_add_overflow(time, sim_now(), &until))
-        return time == NO_TIME ? NO_TIME : INT64_MAX;
-    return until;
+    if (time < 0) /* NO_TIME, too */
+        return NO_TIME;
+    return __builtin_add_overflow(time, sim_now(), &until) ? INT64_MAX : until;
 }
 
 #endif

@@ -173,7 +173,7 @@ LW_API void _Exit(int status);
 LW_API void quick_exit(int status);
 
 #define ENDS_PROCESS(name)                                                                         \
-    void name(int status)                                                                   \
+    void name(int status)                                                                          \
     {                                                                                              \
         typedef void end(int);                                                                     \
         LIBC(end, name);                                                                           \

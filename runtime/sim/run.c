@@ -175,66 +175,6 @@ static int run_schedule(enum sim_strategy strategy, const struct sim_choices *li
     return run->last.verdict;
 }
 
-/* ---- what a failure comes to */
-
-/* The reason of a crash may name an address. */
-static bool is_as_before(const struct sim_outcome *outcome)
-{
-    const char *reason = run->last.reason, *address = strstr(reason, " at address ");
-
-    return outcome->verdict == run->last.verdict &&
-           (run->last.verdict == LW_SIM_CRASHED && address != NULL
-                ? strncmp(outcome->reason, reason, (size_t)(address - reason)) == 0
-                : strcmp(outcome->reason, reason) == 0);
-}
-
-static bool fails_by(const struct sim_choices *choices)
-{
-    struct sim_outcome outcome;
-
-    return sim_again(SIM_BY_LIST, 0, choices, &outcome) && is_as_before(&outcome);
-}
-
-static bool fails_by_seed(uint64_t hash)
-{
-    struct sim_outcome outcome;
-
-    return sim_again(run->last.strategy, run->last.number, NULL, &outcome) &&
-           is_as_before(&outcome) && outcome.hash == hash;
-}
-
-/* After a failure: the shortest list found, and what is to be said.  What does not end runs for
- * long each time: it is not run again.  Whether a schedule fails alone is not known either where
- * no child answers: then it is taken for granted. */
-static void explain(lw_sim_result *result)
-{
-    struct sim_way_back way = {.hash = sim_plan_hash(),
-                               .first = run->options.seed,
-                               .schedules = result->schedules};
-    struct sim_choices choices;
-    bool seeded = sim_has_seed(run->last.strategy);
-    bool again = run->last.verdict != LW_SIM_ENDLESS && sim_again_can();
-
-    way.alone = !again || !seeded || fails_by_seed(way.hash) || !sim_again_can();
-    if (seeded && !run->options.quiet)
-        sim_say_seed(&run->last, &way);
-    if (sim_plan_recorded(&choices)) {
-        way.many = choices.count;
-        way.list = &choices;
-    }
-    if (again && way.alone && way.list != NULL) {
-        way.shortened = fails_by(&choices);
-        way.alone = way.shortened || seeded || !sim_again_can();
-        if (way.shortened)
-            sim_shorten(&choices, fails_by);
-    }
-    if (way.list != NULL)
-        (void)sim_choices_print(&choices, result->choices, sizeof result->choices);
-    if (!run->options.quiet)
-        sim_say_choices(&run->last, &way);
-    sim_choices_free(&choices);
-}
-
 /* ---- many */
 
 static enum sim_strategy strategy_of(const lw_sim_options *options)
@@ -301,7 +241,7 @@ static void run_all(lw_sim_result *result)
         result->hash = sim_plan_hash();
     } while (run->last.verdict == LW_SIM_PASSED && is_next(strategy, result->schedules, last));
     if (run->last.verdict != LW_SIM_PASSED)
-        explain(result);
+        sim_explain(&run->last, &run->options, result);
     result->seed = sim_has_seed(strategy) ? run->last.number : 0;
     result->status = run->last.status;
 }

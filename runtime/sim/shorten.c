@@ -12,6 +12,7 @@ enum { TRIES_MAX = 500 }; /* schedules, each in a process of its own */
 struct shortening {
     struct sim_choices *choices, rest;
     sim_fails *fails;
+    const struct sim_failure *failed;
     unsigned tries;
 };
 
@@ -25,7 +26,7 @@ static bool fails_without(struct shortening *self, size_t from, size_t to)
     for (size_t i = 0; i < self->choices->count; i++)
         if (i < from || i >= to)
             rest->list[rest->count++] = self->choices->list[i];
-    return self->fails(rest);
+    return self->fails(rest, self->failed);
 }
 
 /* Whatever part of that size can be. */
@@ -45,11 +46,12 @@ static void leave_out(struct shortening *self, size_t part)
     }
 }
 
-void sim_shorten(struct sim_choices *choices, sim_fails *fails)
+void sim_shorten(struct sim_choices *choices, sim_fails *fails, const struct sim_failure *failed)
 {
     struct shortening self = {.choices = choices,
                               .rest = {.list = calloc(choices->count + 1, sizeof *choices->list)},
-                              .fails = fails};
+                              .fails = fails,
+                              .failed = failed};
     size_t before;
 
     if (self.rest.list == NULL)

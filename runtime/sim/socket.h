@@ -2,9 +2,9 @@
 /* Sockets of the simulated kernel.
  *
  * Files: socket.c has the calls and what all sockets share, message.c those that move bytes,
- * option.c options, stream.c what is written and read on a connection, tcp.c how TCP connections
- * begin, travel and end, unix.c the same for unix sockets and their paths, datagram.c what has no
- * connections, address.c addresses, ports and host names.
+ * option.c options, name.c names, stream.c what is written and read on a connection, tcp.c how TCP
+ * connections begin, travel and end, unix.c the same for unix sockets and their paths, datagram.c
+ * what has no connections, address.c addresses, ports and host names.
  *
  * Who keeps a socket: its open file; its peer; the queue of a listener; each segment on its way to
  * it.  Closing it (`gone`) is not the end of it, since its peer still writes to it. */
@@ -127,6 +127,15 @@ int sim_socket_error(struct sim_socket *socket);
 
 /* What the capacity of a new connection's buffers is. */
 size_t sim_socket_room(void);
+
+/* ---- name.c */
+
+int sim_bind(int fd, const struct sockaddr *address, socklen_t size);
+/* 0, or: a fault has come over giving it a name. */
+int sim_name_refused(const struct sim_socket *socket);
+/* As getsockname(2) and getpeername(2) tell it; 0 or -ENOTCONN. */
+int sim_socket_name(const struct sim_socket *socket, bool of_peer, struct sockaddr *address,
+                    socklen_t *size);
 
 /* ---- message.c */
 

@@ -119,7 +119,7 @@ int sim_thread_join(pthread_t id, void **result, int64_t until)
     sim_point();
     if (thread == NULL)
         return ESRCH;
-    if (thread->detached || thread->joined || until == INT64_MIN) /* no time at all: libc.h */
+    if (thread->detached || thread->joined || until == NO_TIME)
         return EINVAL;
     if (thread == sim_world->current)
         return EDEADLK;

@@ -169,8 +169,9 @@ bool sim_choices_print(const struct sim_choices *choices, char *text, size_t siz
 bool sim_choices_parse(struct sim_choices *choices, const char *text);
 
 /* Leaves out what can be: the rest fails as the whole list did (shorten.c). */
-typedef bool sim_fails(const struct sim_choices *choices);
-void sim_shorten(struct sim_choices *choices, sim_fails *fails);
+struct sim_failure;
+typedef bool sim_fails(const struct sim_choices *choices, const struct sim_failure *failed);
+void sim_shorten(struct sim_choices *choices, sim_fails *fails, const struct sim_failure *failed);
 
 /* ---- memory (memory.c) */
 
@@ -194,6 +195,7 @@ int sim_thread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*m
                       void *arg);
 int sim_thread_create_program(pthread_t *id, const pthread_attr_t *attributes,
                               void *(*main)(void *arg), void *arg);
+#define NO_TIME INT64_MIN /* a time that is none: EINVAL */
 int sim_thread_join(pthread_t id, void **result, int64_t until);
 int sim_thread_join_always(pthread_t id, void **result);
 pthread_t sim_thread_self(void);
@@ -282,6 +284,10 @@ struct sim_way_back {
     bool alone;                     /* it fails by itself, without the schedules before it */
     uint64_t first, schedules;      /* seed of the first of those, and how many, with this one */
 };
+
+/* After a failure: the shortest list found, in the result, and what is to be said (explain.c). */
+void sim_explain(const struct sim_failure *failed, const lw_sim_options *options,
+                 lw_sim_result *result);
 
 /* Its schedule is one that its seed brings back. */
 bool sim_has_seed(enum sim_strategy strategy);
