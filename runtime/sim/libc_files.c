@@ -364,6 +364,10 @@ LW_API int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 
     if (!is_simulated_poll(fds, count, time != 0))
         return libc_ppoll(fds, count, timeout, mask);
+    if (timeout != NULL && time < 0) {
+        errno = EINVAL;
+        return -1;
+    }
     UNINTERRUPTED(found, sim_poll(fds, (unsigned)count, time));
     return found;
 }

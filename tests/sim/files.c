@@ -146,6 +146,28 @@ static int poll_ends(void *arg)
     return 0;
 }
 
+static int poll_for_strange_times(void *arg)
+{
+    struct timespec times[] = {{.tv_nsec = 1000000000}, {.tv_nsec = -1}, {.tv_sec = -1}};
+    struct pollfd pollfd = {.events = POLLIN};
+    int ends[2];
+
+    (void)arg;
+    connect_two(ends);
+    pollfd.fd = ends[0];
+    for (unsigned i = 0; i < sizeof times / sizeof *times; i++) {
+        errno = 0;
+        LW_SIM_CHECK(ppoll(&pollfd, 1, &times[i], NULL) == -1 && errno == EINVAL);
+    }
+    LW_SIM_CHECK(close(ends[0]) == 0 && close(ends[1]) == 0);
+    return 0;
+}
+
+Test(files, what_is_no_time_is_refused_by_ppoll)
+{
+    sim_some(poll_for_strange_times, NULL, 4);
+}
+
 Test(files, poll_waits_for_either_kernels_descriptors)
 {
     sim_some(poll_ends, &(bool){false}, 4);

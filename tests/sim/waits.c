@@ -305,7 +305,7 @@ static void *post_soon(void *arg)
 static int wait_for_strange_times(void *arg)
 {
     struct timespec for_ever = {.tv_sec = LONG_MAX}, none = {.tv_sec = 1, .tv_nsec = 1000000000},
-                    before = {.tv_sec = 1, .tv_nsec = -1};
+                    before = {.tv_sec = 1, .tv_nsec = -1}, past = {.tv_sec = -1};
     pthread_cond_t own_condition = PTHREAD_COND_INITIALIZER;
     pthread_mutex_t own_mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -324,7 +324,10 @@ static int wait_for_strange_times(void *arg)
     LW_SIM_CHECK(sem_timedwait(&semaphore, &none) == -1 && errno == EINVAL);
     LW_SIM_CHECK(nanosleep(&none, NULL) == -1 && errno == EINVAL);
     LW_SIM_CHECK(nanosleep(&before, NULL) == -1 && errno == EINVAL);
+    LW_SIM_CHECK(nanosleep(&past, NULL) == -1 && errno == EINVAL);
     LW_SIM_CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &none, NULL) == EINVAL);
+    LW_SIM_CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &past, NULL) == EINVAL);
+    LW_SIM_CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &past, NULL) == EINVAL);
     LW_SIM_CHECK(pthread_rwlock_timedwrlock(&lock, &none) == EINVAL);
     LW_SIM_CHECK(pthread_rwlock_timedrdlock(&lock, &none) == EINVAL);
     LW_SIM_CHECK(pthread_mutex_timedlock(&own_mutex, &none) == 0); /* as libc's: it need not wait */
@@ -332,6 +335,9 @@ static int wait_for_strange_times(void *arg)
     LW_SIM_CHECK(pthread_cond_timedwait(&own_condition, &own_mutex, &none) == EINVAL);
     LW_SIM_CHECK(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, word, &none) == -1);
     LW_SIM_CHECK(errno == EINVAL);
+    LW_SIM_CHECK(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, word, &past) == -1);
+    LW_SIM_CHECK(errno == EINVAL);
+    LW_SIM_CHECK(pthread_mutex_timedlock(&own_mutex, &past) == ETIMEDOUT); /* a moment that was */
     return pthread_mutex_unlock(&own_mutex);
 }
 

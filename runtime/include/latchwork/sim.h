@@ -23,18 +23,19 @@
  *   and datagrams; and what is done with them and with the library's own: read and write, send and
  *   recv and their kin, bind, listen, accept, connect, shutdown, names, options, fcntl, dup, close,
  *   fstat, ioctl (FIONREAD, FIONBIO).  Such a call waits without blocking other threads, and is
- *   never interrupted.  There is nobody else on the simulated network, and paths of unix sockets
- *   are in memory, where bind, connect, unlink, remove, stat and chmod find them.
+ *   never interrupted.  There is nobody else on the simulated network (the program's own
+ *   getaddrinfo() asks the real one), and paths of unix sockets are in memory, where bind,
+ *   connect, unlink, remove, stat and chmod find them; access, rename, unlinkat, statx do not.
  * - thread-local variables of the program, and of libraries that were there when the schedule
  *   began; with a sanitizer in the process all threads share those of the one real thread.
  * Simulated descriptors have numbers from 1024 on, of which the real kernel knows nothing: FILE
- * (fdopen, dprintf), dup2() to a lower number, sendfile, splice, recvmmsg, sendmmsg and select fail
- * with them (EBADF), and so does a child process that inherits them.  They cannot be passed on
- * (SCM_RIGHTS), have not all options (no SO_RCVTIMEO, IP_TOS: ENOPROTOOPT, EOPNOTSUPP), and a
- * simulated epoll takes no real one (EPERM).  All other descriptors are the real kernel's: files,
- * terminals, raw and SOCK_SEQPACKET sockets, timers, and what was there before the schedule.  The
- * library's calls on one say -EPERM where they would have to wait, and the program's own may block
- * all threads.
+ * (fdopen, dprintf), dup2() to a lower number, sendfile, splice, recvmmsg, sendmmsg, epoll_pwait2
+ * and select fail with them (EBADF), and so does a child process that inherits them.  They cannot
+ * be passed on (SCM_RIGHTS), have not all options (no SO_RCVTIMEO, IP_TOS: ENOPROTOOPT,
+ * EOPNOTSUPP), and a simulated epoll takes no real one (EPERM).  All other descriptors are the real
+ * kernel's: files, terminals, raw and SOCK_SEQPACKET sockets, timers, and what was there before the
+ * schedule.  The library's calls on one say -EPERM where they would have to wait, and the program's
+ * own may block all threads.
  * No signals are sent: who waits for one (sigwait, pause) waits for ever.  pthread_kill() and
  * pthread_cancel() fail the schedule, and say so; so do pthread_exit() in a task and other
  * operations on futexes.  Priorities and affinities are taken, and nothing follows from them.
