@@ -33,6 +33,16 @@ static bool fails_first(struct simulation *simulation, char *replay)
     return true;
 }
 
+/* One task and the caller. */
+static void do_twice(lw_fn *fn)
+{
+    lw_task other;
+
+    LW_SIM_CHECK(lw_spawn(&other, fn, NULL, NULL) == 0);
+    LW_SIM_CHECK(fn(NULL) == 0);
+    LW_SIM_CHECK(lw_join(other, NULL, LW_FOREVER) == 0);
+}
+
 /* ---- what is left behind by a failure */
 
 static lw_mutex mutex;
@@ -50,13 +60,9 @@ static int pay_in(void *arg)
 
 static int audit_with_the_lock_held(void *arg)
 {
-    lw_task other;
-
     (void)arg;
     balance = 0;
-    LW_SIM_CHECK(lw_spawn(&other, pay_in, NULL, NULL) == 0);
-    LW_SIM_CHECK(pay_in(NULL) == 0);
-    LW_SIM_CHECK(lw_join(other, NULL, LW_FOREVER) == 0);
+    do_twice(pay_in);
     LW_SIM_CHECK(lw_mutex_acquire(&mutex, LW_FOREVER) == 0);
     LW_SIM_CHECK(balance == 20);
     return lw_mutex_release(&mutex);
@@ -86,10 +92,8 @@ static int calls;
 
 static int be_called_four_times(void *arg)
 {
-    lw_task other;
-
-    LW_SIM_CHECK(lw_spawn(&other, pay_in, arg, NULL) == 0);
-    LW_SIM_CHECK(lw_join(other, NULL, LW_FOREVER) == 0);
+    (void)arg;
+    do_twice(pay_in);
     LW_SIM_CHECK(++calls < 5);
     return 0;
 }
@@ -125,12 +129,9 @@ static int pay_in_lazily(void *arg)
 
 static int pay_twice(void *arg)
 {
-    lw_task other;
-
+    (void)arg;
     balance = 0;
-    LW_SIM_CHECK(lw_spawn(&other, pay_in_lazily, NULL, NULL) == 0);
-    LW_SIM_CHECK(pay_in_lazily(arg) == 0);
-    LW_SIM_CHECK(lw_join(other, NULL, LW_FOREVER) == 0);
+    do_twice(pay_in_lazily);
     LW_SIM_CHECK(balance == 20);
     return 0;
 }
@@ -188,12 +189,9 @@ static int add_to_both(void *arg)
 
 static int lose_one_of_two(void *arg)
 {
-    lw_task other;
-
+    (void)arg;
     x = y = 0;
-    LW_SIM_CHECK(lw_spawn(&other, add_to_both, NULL, NULL) == 0);
-    LW_SIM_CHECK(add_to_both(arg) == 0);
-    LW_SIM_CHECK(lw_join(other, NULL, LW_FOREVER) == 0);
+    do_twice(add_to_both);
     LW_SIM_CHECK(x == 2);
     LW_SIM_CHECK(y == 2);
     return 0;
