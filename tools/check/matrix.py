@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The matrix behind tools/test: ways to build and test, and checks, one after the other.
 
-A way is a build directory with its own options, and a run of meson's tests in it. Suites that carry
-the name "heavy" (a million of something) are left out of clang's debug build, and where a tool
-makes everything several times slower. Under valgrind and under an emulator only suites of the
-library itself run, and LW_TEST_SLOW tells them to do fewer rounds; starting each test's process
-takes valgrind seconds, so a few suites that together allocate, wait and end in every way stand for
-the others.
+A way is a build directory with its own options, and a run of meson's tests in it. What hardly
+depends on how the rest is built runs in one way or two: models and simulations, latchkv, suites
+that carry the name "heavy" (a million of something), tortures whose law is broken on purpose, what
+memcheck must find. Under valgrind and under an emulator only suites of the library itself run, and
+LW_TEST_SLOW tells them to do fewer rounds.
 
 A check is one of the scripts beside this file; it counts as one test. The numbers are those of
 Criterion's own tests where a program is a suite of them.
@@ -29,14 +28,14 @@ BAD = {"FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS"}
 BUILD_LIMIT = 900   # seconds; a compiler that hangs must not hang us
 
 FULL = ["-Dchecks=full"]
-# Models and simulations hardly depend on how the rest is built: here and under ASan is enough.
+# Without models and simulations, which run in gcc-debug, and simulations under ASan.
 REAL = ["--no-suite=models"]
 NO_SIM = ["-Dsimulations=false"]
+# Without what runs in gcc-release.
+LIGHT = ["--no-suite=heavy", "--no-suite=torture-broken", "--no-suite=planted-memcheck"]
+NO_LATCHKV = ["--no-suite=latchkv"]
 CLANG = {"CC": "clang", "CXX": "clang++"}
 LIBRARY = ["--suite=runtime", "--suite=primitives", "--no-suite=heavy"]
-# Fair: who spins for another thread must not keep valgrind's one CPU from it.
-VALGRIND = ("--wrapper=valgrind -q --fair-sched=yes --trace-children=yes --error-exitcode=99 "
-            "--leak-check=full --errors-for-leak-kinds=definite")
 GCC = {"CC": "gcc", "CXX": "g++"}
 
 
@@ -52,19 +51,20 @@ class Way:
 
 
 WAYS = {
-    "gcc-debug": Way(GCC, ["--buildtype=debug", *FULL]),
+    "gcc-debug": Way(GCC, ["--buildtype=debug", "-Dmemcheck=true", *FULL],
+                     [*LIGHT, "--no-suite=memcheck"]),
     "gcc-release": Way(GCC, ["--buildtype=release", *NO_SIM], REAL),
     "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL, *NO_SIM],
-                       ["--no-suite=heavy", *REAL]),
-    "clang-release": Way(CLANG, ["--buildtype=release", *NO_SIM], REAL),
+                       [*LIGHT, *NO_LATCHKV, *REAL]),
+    "clang-release": Way(CLANG, ["--buildtype=release", *NO_SIM], [*LIGHT, *NO_LATCHKV, *REAL]),
     "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL, *NO_SIM],
-                ["--no-suite=heavy", *REAL]),
+                [*LIGHT, *NO_LATCHKV, *REAL]),
     "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
                         "-Db_lundef=false", "-Dfuzz=true", *FULL],
-                ["--no-suite=heavy", *REAL, "-t3"]),
+                [*LIGHT, *REAL, "-t3"]),
     "tsan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false",
                         *FULL],
-                ["--no-suite=heavy", *REAL, "-t5"]),
+                [*LIGHT, *REAL, "-t5"]),
     # Switches synchronise, and what a worker does on the stacks of its tasks is seen: fiber.h.
     "tsan-together": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread",
                                  "-Db_lundef=false", *FULL],
@@ -72,13 +72,8 @@ WAYS = {
                              "blocking", "busy", "group", "helpers", "io", "local", "queue",
                              "sleep", "storm", "task", "worker"))],
                          {"LATCHWORK_TSAN": "together"}, directory="tsan"),
-    "valgrind": Way(GCC, ["--buildtype=debug", *FULL],
-                    [VALGRIND, "-t10", *(f"runtime {name}" for name in ("task", "group",
-                                                                        "group-failure", "io",
-                                                                        "helpers")),
-                     *(f"primitives {name}" for name in ("mutex", "hold", "channel",
-                                                         "condition"))],
-                    {"LW_TEST_SLOW": "1"}, directory="gcc-debug"),
+    "valgrind": Way(GCC, ["--buildtype=debug", "-Dmemcheck=true", *FULL],
+                    ["--suite=memcheck"], directory="gcc-debug"),
     "aarch64": Way({}, ["--buildtype=debugoptimized", "--cross-file=tools/check/aarch64.ini",
                         "-Dtools=false", *FULL],
                    [*LIBRARY, "--suite=cross", "-t10"],
