@@ -191,14 +191,14 @@ static int spawn_under_refusal(void *arg)
 {
     enum { MOST = 9000 };
     static lw_task tasks[MOST];
-    long most = is_slow() ? MOST / 3 : MOST, live = 0, refused = 0;
+    long live = 0, refused = 0;
     int status;
 
     (void)arg;
     count = 0;
     word = 0;
     sys_fail(refusal.call, refusal.nth, refusal.for_good);
-    for (long i = 0; i < most; i++) {
+    for (long i = 0; i < MOST; i++) {
         int err = lw_spawn(&tasks[live], park, NULL, NULL);
 
         cr_assert(err == 0 || err == -ENOMEM, "a spawn returned %d", err);
@@ -234,9 +234,11 @@ static const enum sys_call sweep_calls[] = {SYS_MMAP, SYS_MPROTECT, SYS_MADVISE,
 
 static void sweep(enum sys_call call, bool for_good)
 {
+    const long last = is_slow() ? 3 : 6;
+
     refusal.call = call;
     refusal.for_good = for_good;
-    for (refusal.nth = 1; refusal.nth <= 6; refusal.nth++) {
+    for (refusal.nth = 1; refusal.nth <= last; refusal.nth++) {
         lw_options options = {.workers = 1 + (unsigned)refusal.nth % 2};
         int status = lw_run(&options, spawn_under_refusal, NULL);
 
