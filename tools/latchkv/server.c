@@ -190,7 +190,10 @@ static int serve(struct kv_server *server)
 
     server->tasks = (lw_group)LW_GROUP_INIT(LW_GROUP_CANCEL_AT_END);
     LW_SCOPE(&server->tasks.scope, LW_FOREVER, err) {
-        err = spawn_all(server, listeners);
+        /* Before the first client is served: from here on no signal ends the process at once. */
+        err = lw_signal_wait(stop_on, 2, LW_NOW);
+        if (err == -ETIMEDOUT)
+            err = spawn_all(server, listeners);
         if (err == 0) {
             kv_log("ready: port %u, %u listener%s, process %d", (unsigned)server->config.port,
                    server->listener_count, server->listener_count == 1 ? "" : "s", (int)getpid());
