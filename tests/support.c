@@ -20,15 +20,9 @@
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1
 #endif
-#if __has_feature(address_sanitizer)
-#define LEAKS 1
-#endif
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define LEAKS 1
 #endif
 
 #ifdef SANITIZED
@@ -37,9 +31,6 @@
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
 #define MEMCHECK 1
-#endif
-#ifdef LEAKS
-#include <sanitizer/lsan_interface.h>
 #endif
 
 #ifndef LW_SIM_SUITE /* else: tests/sim/suite_support.c */
@@ -270,22 +261,6 @@ void run_all(lw_fn *fn, void *arg)
     run_with(1, fn, arg);
     run_with(2, fn, arg);
     run_with(4, fn, arg);
-}
-
-#ifdef LEAKS
-/* Found at exit, after the test's result, they would fail nothing; and the search takes seconds. */
-const char *__lsan_default_options(void);
-const char *__lsan_default_options(void)
-{
-    return "leak_check_at_exit=0";
-}
-#endif
-
-void assert_no_leaks(void)
-{
-#ifdef LEAKS
-    cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "LeakSanitizer found leaks");
-#endif
 }
 
 #endif
