@@ -283,15 +283,6 @@ int lw_channel_receive(lw_channel *channel, void *item, lw_nsec deadline)
     return receive_guarded(channel, me, word, item, deadline, site);
 }
 
-/* Under the guard: all who wait in a queue. */
-static void claim_all(void **queue, struct lw_wake_batch *batch)
-{
-    struct lw_record *record;
-
-    while ((record = lw_queue_claim(queue)) != NULL)
-        lw_wake_batch_add(batch, record);
-}
-
 uint32_t lw_channel_broadcast(lw_channel *channel, const void *item)
 {
     struct lw_wake_batch receivers = {0};
@@ -301,7 +292,7 @@ uint32_t lw_channel_broadcast(lw_channel *channel, const void *item)
     if (lw_forked())
         return 0;
     word = take_guard(channel);
-    claim_all(&channel->wait._queue, &receivers);
+    lw_queue_claim_all(&channel->wait._queue, &receivers);
     drop_guard(channel, word & ~(uint64_t)RECEIVERS);
     for (struct lw_record *record = receivers.first; record != NULL;
          record = lw_load_rlx(&record->next))
@@ -319,8 +310,8 @@ void lw_channel_close(lw_channel *channel)
     if (lw_forked())
         return;
     word = take_guard(channel);
-    claim_all(&channel->wait._queue, &all);
-    claim_all(&channel->_senders, &all);
+    lw_queue_claim_all(&channel->wait._queue, &all);
+    lw_queue_claim_all(&channel->_senders, &all);
     drop_guard(channel, (word & ~(uint64_t)(RECEIVERS | SENDERS)) | CLOSED);
     lw_wake_collected(&all, LW_CLOSED);
 }

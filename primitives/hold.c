@@ -14,11 +14,18 @@
  * [D1] a chunk from one task to the next: guard of the depot, drop release -> take acquire. */
 #include "primitives/hold.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "runtime/os/os.h"
 
-enum { CHUNK_HOLDS = 15, SLAB_CHUNKS = 64, DEPOT_GUARD = 1, LOST_MAX = UINT16_MAX };
+enum {
+    CHUNK_HOLDS = 15,
+    SLAB_CHUNKS = 64,
+    DEPOT_GUARD = 1,
+    LOST_MAX = UINT16_MAX,
+    UNITS_MAX = 8191, /* of one entry */
+};
 
 struct chunk {
     struct chunk *more;
@@ -161,22 +168,99 @@ static struct chunk *chunk_for(struct lw_cold *cold, uint32_t index)
     return first->before = next;
 }
 
-int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
+/* The next entry; NULL: no memory, and the hold is counted as lost. */
+static struct lw_hold *next_entry(struct lw_cold *cold)
 {
     uint32_t count = lw_load_rlx(&cold->nheld), index = count - LW_HOLDS_INLINE;
-    struct chunk *chunk = chunk_for(cold, index);
+    uint16_t lost = lw_load_rlx(&cold->holds_lost);
+    struct chunk *chunk;
 
-    if (chunk == NULL) {
-        uint16_t lost = lw_load_rlx(&cold->holds_lost);
+    if (count < LW_HOLDS_INLINE)
+        return &cold->held[count];
+    chunk = chunk_for(cold, index);
+    if (chunk != NULL)
+        return &chunk->held[index % CHUNK_HOLDS];
+    lw_check(lost != LOST_MAX);
+    lw_store_rlx(&cold->holds_lost, (uint16_t)(lost + 1));
+    return NULL;
+}
 
-        lw_check(lost != LOST_MAX);
-        lw_store_rlx(&cold->holds_lost, (uint16_t)(lost + 1));
-        return 0;
-    }
-    lw_hold_fill(&chunk->held[index % CHUNK_HOLDS], lock, site);
-    lw_store_rlx(&cold->nheld, count + 1);
+static void push(struct lw_cold *cold, struct lw_hold hold)
+{
+    struct lw_hold *entry = next_entry(cold);
+
+    if (entry == NULL)
+        return;
+    lw_hold_fill(entry, hold);
+    lw_store_rlx(&cold->nheld, lw_load_rlx(&cold->nheld) + 1);
+}
+
+int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
+{
+    push(cold, lw_hold_of(lock, LW_HOLD_EXCLUSIVE, site, lw_load_rlx(&lw_coarse_ms)));
     return 0;
 }
+
+void lw_hold_push_waker(struct lw_cold *cold, const void *object, const void *site)
+{
+    uint64_t tick = (uint64_t)lw_load_rlx(&lw_coarse_ms) << LW_HOLD_TICK_SHIFT;
+
+    push(cold, (struct lw_hold){(uint64_t)(uintptr_t)object | LW_HOLD_WAKER,
+                                ((uint64_t)(uintptr_t)site & LW_HOLD_SITE_MASK) | tick});
+}
+
+static uint32_t entries_for(uint32_t units)
+{
+    return units / UNITS_MAX + (units % UNITS_MAX != 0);
+}
+
+int lw_hold_reserve_units(struct lw_cold *cold, uint32_t units)
+{
+    uint64_t entries = (uint64_t)lw_load_rlx(&cold->nheld) + entries_for(units);
+    uint64_t room = LW_HOLDS_INLINE;
+    struct chunk *last = lw_load_rlx(&cold->holds_more);
+
+    for (struct chunk *chunk = last; chunk != NULL; chunk = lw_load_rlx(&chunk->more)) {
+        last = chunk;
+        room += CHUNK_HOLDS;
+    }
+    for (; room < entries; room += CHUNK_HOLDS) {
+        struct chunk *chunk = depot_take();
+
+        if (chunk == NULL) {
+            lw_hold_unreserve(cold);
+            return -ENOMEM;
+        }
+        if (last == NULL) {
+            chunk->before = chunk;
+            lw_store_rlx(&cold->holds_more, chunk);
+        } else {
+            lw_store_rlx(&last->more, chunk);
+        }
+        last = chunk;
+    }
+    return 0;
+}
+
+/* Those beyond the newest hold stay for the next ones, unless all fit into the record. */
+void lw_hold_unreserve(struct lw_cold *cold)
+{
+    if (lw_load_rlx(&cold->nheld) <= LW_HOLDS_INLINE)
+        chunks_give(cold);
+}
+
+void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *site,
+                        uint32_t units)
+{
+    while (units > 0) {
+        uint32_t part = units < UNITS_MAX ? units : UNITS_MAX;
+
+        push(cold, lw_hold_of(lock, LW_HOLD_UNITS, site, part));
+        units -= part;
+    }
+}
+
+/* ---- one less */
 
 /* The entry at `place` goes, the `after` newer ones move up. */
 static void take_out(struct lw_cold *cold, struct lw_hold_place place, uint32_t after)
@@ -218,4 +302,68 @@ bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock)
         return false;
     lw_store_rlx(&cold->holds_lost, (uint16_t)(lost - 1));
     return true;
+}
+
+/* ---- permits */
+
+/* The newest entry of the lock's permits; false: there is none. */
+static bool find_units(struct lw_cold *cold, const lw_lock *lock, struct lw_hold_place *place,
+                       uint32_t *after)
+{
+    uint32_t count = lw_load_rlx(&cold->nheld);
+
+    for (; *after < count; ++*after) {
+        struct lw_hold *hold;
+
+        *place = *after == 0 ? lw_hold_newest(cold) : lw_hold_older(cold, *place);
+        hold = lw_hold_in(cold, *place);
+        if (lw_hold_lock(hold) == lock && lw_hold_mode(hold) == LW_HOLD_UNITS)
+            return true;
+    }
+    return false;
+}
+
+/* `units` of them are there. */
+static bool has_units(struct lw_cold *cold, const lw_lock *lock, uint32_t units)
+{
+    struct lw_hold_place place = {0};
+    uint64_t found = 0;
+
+    for (uint32_t after = 0; found < units && find_units(cold, lock, &place, &after); after++)
+        found += lw_hold_units(lw_hold_in(cold, place));
+    return found >= units;
+}
+
+bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t units)
+{
+    struct lw_hold_place place = {0};
+    uint32_t after = 0;
+
+    if (!has_units(cold, lock, units))
+        return false;
+    for (; units > 0 && find_units(cold, lock, &place, &after); after = 0) {
+        struct lw_hold *hold = lw_hold_in(cold, place);
+        uint32_t here = lw_hold_units(hold);
+
+        if (here > units) {
+            lw_store_rlx(&hold->site, lw_load_rlx(&hold->site) -
+                                          ((uint64_t)units << LW_HOLD_TICK_SHIFT));
+            break;
+        }
+        units -= here;
+        take_out(cold, place, after);
+    }
+    return true;
+}
+
+uint64_t lw_hold_drop_all_units(struct lw_cold *cold, const lw_lock *lock)
+{
+    struct lw_hold_place place = {0};
+    uint64_t units = 0;
+
+    for (uint32_t after = 0; find_units(cold, lock, &place, &after); after = 0) {
+        units += lw_hold_units(lw_hold_in(cold, place));
+        take_out(cold, place, after);
+    }
+    return units;
 }

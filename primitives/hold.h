@@ -6,13 +6,16 @@
  *     entry.lock   address of the lock | mode:3
  *     entry.site   call site:48 | class of the data:3 | coarse milliseconds when taken:13
  *
+ * An entry of mode UNITS has the number of permits in the place of the milliseconds; of more than
+ * fit there are several entries.
+ *
  * Entries 0 to 2 lie in the record; those from the fourth on in a chain of chunks of type-stable
  * memory (hold.c).  Where there is no memory for a chunk the lock is granted all the same and only
  * counted in holds_lost.
  *
  * Invariants.
  * - Only the task itself writes its entries, and only while it runs; a release out of order shifts.
- * - nheld entries are there; nheld + holds_lost locks are owned.
+ * - nheld entries are there; holds_lost more locks are owned.
  *
  * Ordering: relaxed.  Others read entries only of a task that waits, and the wait word (wait.h, W1)
  * is what publishes them. */
@@ -38,18 +41,51 @@ LW_INLINE lw_lock *lw_hold_lock(const struct lw_hold *hold)
     return (lw_lock *)(uintptr_t)(lw_load_rlx(&hold->lock) & ~(uint64_t)LW_HOLD_MODE_MASK);
 }
 
-LW_INLINE void lw_hold_fill(struct lw_hold *hold, const lw_lock *lock, const void *site)
+LW_INLINE enum lw_hold_mode lw_hold_mode(const struct lw_hold *hold)
 {
-    uint64_t tick = lw_load_rlx(&lw_coarse_ms);
+    return (enum lw_hold_mode)(lw_load_rlx(&hold->lock) & LW_HOLD_MODE_MASK);
+}
+
+LW_INLINE uint32_t lw_hold_units(const struct lw_hold *hold)
+{
+    return (uint32_t)(lw_load_rlx(&hold->site) >> LW_HOLD_TICK_SHIFT);
+}
+
+/* ticks: milliseconds, or units. */
+LW_INLINE struct lw_hold lw_hold_of(const lw_lock *lock, enum lw_hold_mode mode, const void *site,
+                                    uint64_t ticks)
+{
     uint64_t class = lock->data & LW_HOLD_CLASS_MASK;
 
-    lw_store_rlx(&hold->lock, (uint64_t)(uintptr_t)lock | LW_HOLD_EXCLUSIVE);
-    lw_store_rlx(&hold->site, ((uint64_t)(uintptr_t)site & LW_HOLD_SITE_MASK) |
-                                  class << LW_HOLD_CLASS_SHIFT | tick << LW_HOLD_TICK_SHIFT);
+    return (struct lw_hold){(uint64_t)(uintptr_t)lock | mode,
+                            ((uint64_t)(uintptr_t)site & LW_HOLD_SITE_MASK) |
+                                class << LW_HOLD_CLASS_SHIFT | ticks << LW_HOLD_TICK_SHIFT};
+}
+
+LW_INLINE void lw_hold_fill(struct lw_hold *hold, struct lw_hold with)
+{
+    lw_store_rlx(&hold->lock, with.lock);
+    lw_store_rlx(&hold->site, with.site);
 }
 
 /* The fourth hold and those after it.  Returns 0, the result of an acquire. */
 int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site);
+
+/* Permits are never lost for want of memory: it is there before they are taken.  reserve: 0, or
+ * -ENOMEM; then push, once they are the caller's, or unreserve. */
+int lw_hold_reserve_units(struct lw_cold *cold, uint32_t units);
+void lw_hold_unreserve(struct lw_cold *cold);
+void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *site,
+                        uint32_t units);
+
+/* The caller will wake those who wait for the object.  Dropped by lw_hold_remove(). */
+void lw_hold_push_waker(struct lw_cold *cold, const void *object, const void *site);
+
+/* Drop so many permits, the newest first; false, and nothing is dropped: there are fewer. */
+bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t units);
+
+/* Drop all there are of that lock; how many. */
+uint64_t lw_hold_drop_all_units(struct lw_cold *cold, const lw_lock *lock);
 
 /* The caller has just taken the lock.  Returns 0, so that an acquire can end with it. */
 LW_INLINE int lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void *site)
@@ -58,7 +94,8 @@ LW_INLINE int lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void
 
     if (lw_unlikely(count >= LW_HOLDS_INLINE))
         return lw_hold_push_more(cold, lock, site);
-    lw_hold_fill(&cold->held[count], lock, site);
+    lw_hold_fill(&cold->held[count],
+                 lw_hold_of(lock, LW_HOLD_EXCLUSIVE, site, lw_load_rlx(&lw_coarse_ms)));
     lw_store_rlx(&cold->nheld, count + 1);
     return 0;
 }

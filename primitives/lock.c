@@ -32,8 +32,8 @@ int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     if (lw_likely(is_mutex(lock->kind)))
         return lw_mutex_acquire_at(lock, deadline, site);
-    if (lock->kind == &lw_semaphore_kind)
-        return lw_semaphore_acquire_at(lock, 1, deadline, site);
+    if (lw_likely(lock->kind->_self == lock->kind))
+        return lock->kind->_acquire_at(lock, deadline, site);
     if (!is_complete(lock->kind))
         return -EINVAL;
     return lock->kind->acquire(lock, deadline);
@@ -60,9 +60,12 @@ bool lw_locked(const lw_lock *lock)
 
 lw_task lw_owner(const lw_lock *lock)
 {
+    uint64_t word;
+
     if (lock->kind != NULL && lock->kind->owner != NULL)
         return lock->kind->owner(lock);
-    return (lw_task){lw_load_rlx(&lock->_word._value) >> LW_LOCK_OWNER_SHIFT};
+    word = lw_load_rlx(&lock->_word._value);
+    return (lw_task){(word & LW_LOCK_SORT) != LW_LOCK_COUNT ? word >> LW_LOCK_OWNER_SHIFT : 0};
 }
 
 bool lw_owned(const lw_lock *lock)
@@ -72,33 +75,63 @@ bool lw_owned(const lw_lock *lock)
     return me != NULL && lw_owner(lock).id == lw_load_rlx(&lw_record_cold(me)->id);
 }
 
-/* The newest hold of a task that ends. */
-static void abandon(struct lw_record *me, lw_lock *lock)
+/* By what the lock is, not by its kind, which may be the user's. */
+static void release_of(struct lw_record *me, lw_lock *lock)
 {
-    int (*repair)(lw_lock *) = lock->kind != NULL ? lock->kind->repair : NULL;
-    uint64_t owner = lw_load_rlx(&lock->_word._value) >> LW_LOCK_OWNER_SHIFT;
-
-    if (owner != lw_load_rlx(&lw_record_cold(me)->id)) /* its memory became another lock: misuse */
-        return;
-    if (repair != NULL && repair(lock) == 0) {
-        (void)lw_mutex_release_of(lock, me);
-        return;
-    }
-    if (repair == NULL && (lock->data & LW_DATA_ROBUST) != 0)
-        lw_mutex_mark(lock, LW_LOCK_INCONSISTENT);
+    if ((lw_load_rlx(&lock->_word._value) & LW_LOCK_HANDED) != 0)
+        (void)lw_handed_release_of(lock, me);
     else
-        lw_mutex_mark(lock, LW_LOCK_DEAD);
+        (void)lw_mutex_release_of(lock, me);
 }
 
+/* What becomes of the lock when the data in it is as its owner has left it; 0: it was repaired. */
+static uint64_t flag_of_end(lw_lock *lock)
+{
+    int (*repair)(lw_lock *) = lock->kind != NULL ? lock->kind->repair : NULL;
+
+    if (repair != NULL)
+        return repair(lock) == 0 ? 0 : LW_LOCK_DEAD;
+    return (lock->data & LW_DATA_ROBUST) != 0 ? LW_LOCK_INCONSISTENT : LW_LOCK_DEAD;
+}
+
+static void abandon_lock(struct lw_record *me, lw_lock *lock)
+{
+    uint64_t word = lw_load_rlx(&lock->_word._value), flag;
+
+    if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT || (word & ~LW_LOCK_FLAGS) != lw_owner_word(me))
+        return; /* its memory became another lock: misuse */
+    flag = flag_of_end(lock);
+    if (flag == 0)
+        release_of(me, lock);
+    else
+        lw_lock_mark(lock, flag);
+}
+
+/* All that the task has of a semaphore's, at once. */
+static void abandon_units(struct lw_record *me, lw_lock *lock)
+{
+    uint64_t units = lw_hold_drop_all_units(lw_record_cold(me), lock);
+    uint64_t word = lw_load_rlx(&lock->_word._value);
+
+    if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT && lw_load_rlx(&lock->_number) >= units)
+        lw_bounded_semaphore_give(lock, (uint32_t)units, flag_of_end(lock));
+}
+
+/* The newest first. */
 static void abandon_all(struct lw_record *me)
 {
     struct lw_cold *cold = lw_record_cold(me);
     uint32_t count;
 
     while ((count = lw_load_rlx(&cold->nheld)) != 0) {
-        lw_lock *lock = lw_hold_lock(lw_hold_in(cold, lw_hold_newest(cold)));
+        struct lw_hold *hold = lw_hold_in(cold, lw_hold_newest(cold));
+        enum lw_hold_mode mode = lw_hold_mode(hold);
+        lw_lock *lock = lw_hold_lock(hold);
 
-        abandon(me, lock);
+        if (mode == LW_HOLD_UNITS)
+            abandon_units(me, lock);
+        else
+            abandon_lock(me, lock);
         if (lw_load_rlx(&cold->nheld) == count)
             (void)lw_hold_remove(cold, lock);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kinds of locks share: the word, the owner's hint in the queue, acquire from a site.
+/* What the kinds of locks share: the word, the owner's hint in the queue, acquire from a site; and
+ * of those that have an owner, what becomes of it (owner.c).
  *
  * The word of a lock:  id of the owner:56 << 8 | flags:8.
  *
@@ -10,9 +11,14 @@
  *     FAIR 8         mutex: the next release hands over to the head                 under GUARD
  *     INCONSISTENT 16  its owner ended inside: an acquire gives -EOWNERDEAD         under GUARD
  *     DEAD 32        the same, for good: -ENOTRECOVERABLE; the id stays the last owner's
+ *     SORT 192       what algorithm the lock goes by, whatever its kind says        never
+ *         0          that of a mutex (or an lw_semaphore)
+ *         HANDED 64  it is handed on, first come first served (handed.c)
+ *         HEAP 192   it is handed on by priority (handed.c, heap.h)
+ *         COUNT 128  it has permits, and no owner: above the flags is a number of theirs
  *
- * Of a lock without an owner (a semaphore), and of events, conditions and channels, bit 0 is the
- * guard as well and the others are the file's own; their words are written under the guard only. */
+ * Of events, conditions and channels bit 0 is the guard as well and the others are the file's own;
+ * their words, and those of permits, are written under the guard only. */
 #ifndef LW_PRIMITIVES_LOCK_H
 #define LW_PRIMITIVES_LOCK_H
 
@@ -20,6 +26,7 @@
 #include <latchwork/semaphore.h>
 
 #include "primitives/hold.h"
+#include "runtime/queue.h"
 #include "runtime/wait.h"
 
 #define LW_LOCK_GUARD UINT64_C(1)
@@ -28,34 +35,121 @@
 #define LW_LOCK_FAIR UINT64_C(8)
 #define LW_LOCK_INCONSISTENT UINT64_C(16)
 #define LW_LOCK_DEAD UINT64_C(32)
+#define LW_LOCK_HANDED ((uint64_t)LW_LOCK_HANDED_)
+#define LW_LOCK_COUNT ((uint64_t)LW_LOCK_COUNT_)
+#define LW_LOCK_HEAP ((uint64_t)LW_LOCK_HEAP_)
+#define LW_LOCK_SORT LW_LOCK_HEAP
 #define LW_LOCK_FLAGS UINT64_C(255)
 #define LW_LOCK_OWNER_SHIFT 8
 
 /* lw_acquire(), from that site. */
 int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
 
-/* The kinds of the library, from that site. */
+/* The mutex, from that site; to lw_lock_acquire_at() others are known by their kinds. */
 int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
-int lw_semaphore_acquire_at(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site);
+
+/* Give the lock back for `me`, at whatever depth and whatever its place among the holds; -EPERM: it
+ * is not the owner. */
+int lw_mutex_release_of(lw_lock *lock, struct lw_record *me);
+int lw_handed_release_of(lw_lock *lock, struct lw_record *me);
+
+/* Permits of a bounded semaphore are nobody's any more, which serves those who wait; flag: or,
+ * since their owner has ended, sends them to look, as lw_lock_mark(). */
+void lw_bounded_semaphore_give(lw_lock *lock, uint32_t permits, uint64_t flag);
+
+/* ---- locks with an owner (owner.c) */
+
+LW_INLINE uint64_t lw_owner_word(const struct lw_record *record)
+{
+    return lw_load_rlx(&lw_record_cold(record)->id) << LW_LOCK_OWNER_SHIFT;
+}
+
+/* The task is what the thread runs: what fast paths need of it is found there with two loads, since
+ * what lies between two locked operations is not overlapped with them. */
+LW_INLINE void lw_owner_note(struct lw_record *me)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    lw_store_rlx(&thread->owner, lw_owner_word(me));
+    lw_store_rlx(&thread->cold, lw_record_cold(me));
+}
+
+/* The owner in a word's life is over.  It marks what it holds (lock.c), but of a hold that was lost
+ * for want of memory it does not know.  Under the guard, so that the owner cannot be just letting
+ * go. */
+bool lw_owner_is_gone(uint64_t word);
+
+/* Before the task blocks: its own locks say who owns them, also those it took by barging.  Then the
+ * hint is right whenever the owner it names is blocked. */
+void lw_owner_hint_all(struct lw_cold *cold);
+
+LW_INLINE void lw_owner_hint(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+
+    if (lw_load_rlx(&cold->nheld) != 0)
+        lw_owner_hint_all(cold);
+}
+
+/* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */
+int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock);
 
 /* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  All who wait
  * are sent to look. */
-void lw_mutex_mark(lw_lock *lock, uint64_t flag);
+void lw_lock_mark(lw_lock *lock, uint64_t flag);
 
-/* Give the mutex back for `me`, whatever its place among the holds; -EPERM: it is not the owner. */
-int lw_mutex_release_of(lw_lock *lock, struct lw_record *me);
+/* ---- the guard section of one */
+
+LW_INLINE uint64_t lw_lock_take(lw_lock *lock)
+{
+    return lw_guard_take(&lock->_word._value, LW_LOCK_GUARD); /* [L2] */
+}
+
+LW_INLINE bool lw_lock_has_heap(uint64_t word)
+{
+    return (word & LW_LOCK_SORT) == LW_LOCK_HEAP;
+}
+
+/* What must hold of a word whenever nobody has the guard. */
+LW_INLINE bool lw_lock_is_sound(uint64_t word)
+{
+    bool owned = (word & ~LW_LOCK_FLAGS) != 0, queued = (word & LW_LOCK_QUEUED) != 0;
+    uint64_t barging = word & (LW_LOCK_WOKEN | LW_LOCK_FAIR);
+
+    if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT)
+        return barging == 0;
+    if ((word & LW_LOCK_HANDED) != 0)
+        return (owned || !queued) && barging == 0;
+    return (owned || !queued || (barging & LW_LOCK_WOKEN)) &&
+           (!(barging & LW_LOCK_FAIR) || (queued && barging == LW_LOCK_FAIR));
+}
+
+/* Store the word without the guard, as the last touch: who gets the lock may free it. */
+LW_INLINE void lw_lock_drop(lw_lock *lock, uint64_t word)
+{
+    word = lock->_queue != NULL ? word | LW_LOCK_QUEUED : word & ~LW_LOCK_QUEUED;
+    lw_debug_check(lw_lock_is_sound(word));
+    /* Nobody else had it. */
+    lw_debug_check((lw_load_rlx(&lock->_word._value) & LW_LOCK_GUARD) != 0);
+    lw_store_rel(&lock->_word._value, word & ~LW_LOCK_GUARD); /* [L1] [L2] */
+}
 
 /* Exactly the head waiter says who owns the lock.  Ends each guard section that changed the head or
- * the owner; only a push at the front can leave an older head behind, in second place. */
-LW_INLINE void lw_lock_hint(lw_lock *lock, uint64_t owner)
+ * the owner; a waiter that came before the head has not said so since it was pushed. */
+LW_INLINE void lw_lock_hint(lw_lock *lock, uint64_t word)
 {
-    struct lw_node *head = lw_queue_head(&lock->_queue);
+    struct lw_node *head = lw_lock_has_heap(word) ? (struct lw_node *)lock->_queue
+                                                  : lw_queue_head(&lock->_queue);
 
-    if (head == NULL)
-        return;
-    if (head->next != head)
-        lw_store_rlx(&lw_record_cold(lw_node_record(head->next))->owner, 0);
-    lw_store_rlx(&lw_record_cold(lw_node_record(head))->owner, owner);
+    if (head != NULL)
+        lw_store_rlx(&lw_node_cold(head)->owner, word >> LW_LOCK_OWNER_SHIFT);
+}
+
+/* A waiter is pushed in front of the head. */
+LW_INLINE void lw_lock_unhint(struct lw_node *head)
+{
+    if (head != NULL)
+        lw_store_rlx(&lw_node_cold(head)->owner, 0);
 }
 
 /* The caller's record, if lw_wait_enter() had nothing to do but to count; else NULL, and it has to

@@ -58,40 +58,6 @@ struct contender {
     bool starving;
 };
 
-static uint64_t owner_word(struct lw_record *record)
-{
-    return lw_load_rlx(&lw_record_cold(record)->id) << LW_LOCK_OWNER_SHIFT;
-}
-
-/* The GUARD bit is set in `word`: store it without, as the last touch. */
-static void drop(lw_lock *lock, uint64_t word)
-{
-    word = lock->_queue != NULL ? word | QUEUED : word & ~QUEUED;
-    lw_debug_check((word & ~LW_LOCK_FLAGS) != 0 || !(word & QUEUED) || (word & WOKEN));
-    lw_debug_check(!(word & FAIR) || (word & (QUEUED | WOKEN)) == QUEUED);
-    lw_debug_check((lw_load_rlx(&lock->_word._value) & GUARD) != 0); /* nobody else had it */
-    lw_store_rel(&lock->_word._value, word & ~GUARD); /* [L1] [L2] */
-}
-
-/* Before the task blocks: its own locks say who owns them, also those it took by barging.  Then the
- * hint is right whenever the owner it names is blocked. */
-static void hint_own_locks(struct lw_cold *cold)
-{
-    struct lw_hold_place place = lw_hold_newest(cold);
-
-    for (uint32_t left = lw_load_rlx(&cold->nheld); left > 0; left--) {
-        lw_lock *own = lw_hold_lock(lw_hold_in(cold, place));
-        uint64_t word = lw_load_rlx(&own->_word._value);
-
-        place = lw_hold_older(cold, place);
-        if (!(word & QUEUED))
-            continue;
-        word = lw_guard_take(&own->_word._value, GUARD); /* [L2] */
-        lw_lock_hint(own, word >> LW_LOCK_OWNER_SHIFT);
-        drop(own, word);
-    }
-}
-
 /* Without the guard: take a mutex that is free, or free with somebody on his way. */
 static bool barge(lw_lock *lock, uint64_t mine)
 {
@@ -104,23 +70,11 @@ static bool barge(lw_lock *lock, uint64_t mine)
     return false;
 }
 
-/* The owner's life is over.  It marks what it holds (lock.c), but of a hold that was lost for want
- * of memory it does not know.  Under the guard, so that the owner cannot be just letting go. */
-static bool is_orphaned(uint64_t owner)
-{
-    uint64_t id = owner >> LW_LOCK_OWNER_SHIFT;
-    const struct lw_record *record = lw_record_of(id);
-    uint64_t ctl = lw_load_rlx(&record->ctl); /* of that life, or of a later one: [L3] */
-
-    return LW_CTL_GENERATION(ctl) != lw_id_generation(id) || (ctl & LW_LIVE) == 0 ||
-           lw_record_is_done(record);
-}
-
 /* Take it, or fail, or queue for it: one guard section. */
 static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t mine)
 {
     struct lw_cold *cold = lw_record_cold(self->me);
-    uint64_t word = lw_guard_take(&lock->_word._value, GUARD); /* [L2] */
+    uint64_t word = lw_lock_take(lock); /* [L2] */
     uint64_t owner = word & ~LW_LOCK_FLAGS;
     int err = QUEUE_FOR_IT;
 
@@ -130,11 +84,11 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
         err = -ENOTRECOVERABLE;
     } else if (lw_unlikely(word & INCONSISTENT)) {
         err = -EOWNERDEAD;
-    } else if (lw_unlikely(lw_recheck(owner != 0 && is_orphaned(owner)))) {
+    } else if (lw_unlikely(lw_recheck(owner != 0 && lw_owner_is_gone(owner)))) {
         err = ORPHANED; /* unseen, nobody would ever release it */
     } else if (lw_recheck(owner == 0)) { /* else we sleep on a mutex that nobody will release */
-        lw_lock_hint(lock, mine >> LW_LOCK_OWNER_SHIFT);
         word |= mine;
+        lw_lock_hint(lock, word);
         err = 0;
     } else if (self->deadline == LW_NOW) {
         err = lw_timeout_error(LW_NOW);
@@ -143,15 +97,17 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
     } else {
         lw_wait_begin(self->me, LW_WAIT_LOCK, lock, lock->name, self->deadline, self->site);
         lw_store_rlx(&cold->owner, 0);
-        if (self->back)
+        if (self->back) {
+            lw_lock_unhint(lw_queue_head(&lock->_queue));
             lw_queue_push_front(&lock->_queue, &cold->node);
-        else
+        } else {
             lw_queue_push(&lock->_queue, &cold->node);
+        }
         if (self->starving)
             word |= FAIR;
-        lw_lock_hint(lock, owner >> LW_LOCK_OWNER_SHIFT);
+        lw_lock_hint(lock, word);
     }
-    drop(lock, word);
+    lw_lock_drop(lock, word);
     return err;
 }
 
@@ -159,15 +115,15 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
 static void leave_queue(lw_lock *lock, const struct contender *self)
 {
     struct lw_node *node = &lw_record_cold(self->me)->node;
-    uint64_t word = lw_guard_take(&lock->_word._value, GUARD); /* [L2] */
+    uint64_t word = lw_lock_take(lock); /* [L2] */
 
     if (node->next != NULL) { /* no release has met the dead wait yet */
         lw_queue_remove(&lock->_queue, node);
         if (self->starving)
             word &= ~FAIR;
-        lw_lock_hint(lock, word >> LW_LOCK_OWNER_SHIFT);
+        lw_lock_hint(lock, word);
     }
-    drop(lock, word);
+    lw_lock_drop(lock, word);
 }
 
 static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec deadline,
@@ -175,7 +131,7 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
 {
     struct contender self = {.me = me, .deadline = deadline, .site = site};
     struct lw_cold *cold = lw_record_cold(me);
-    uint64_t mine = owner_word(me);
+    uint64_t mine = lw_owner_word(me);
 
     if (barge(lock, mine))
         return lw_hold_push(cold, lock, site);
@@ -186,15 +142,14 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
         if (err == 0)
             return lw_hold_push(cold, lock, site);
         if (err == ORPHANED) {
-            lw_mutex_mark(lock, DEAD);
+            lw_lock_mark(lock, DEAD);
             err = -ENOTRECOVERABLE;
         }
         if (err != QUEUE_FOR_IT)
             return err;
         if (!self.back)
             self.since = lw_sys.now();
-        if (lw_load_rlx(&cold->nheld) != 0)
-            hint_own_locks(cold);
+        lw_owner_hint(me);
         outcome = lw_wait_finish(me);
         if (outcome == LW_GRANTED)
             return lw_hold_push(cold, lock, site);
@@ -207,16 +162,6 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
     }
 }
 
-/* What the fast paths need of the caller, once per switch: found there with two loads, since what
- * lies between two locked operations is not overlapped with them. */
-static void note_owner(struct lw_record *me)
-{
-    struct lw_thread *thread = lw_thread_self();
-
-    lw_store_rlx(&thread->owner, owner_word(me));
-    lw_store_rlx(&thread->cold, lw_record_cold(me));
-}
-
 /* The first acquire since the task was switched to, or a budget that is spent. */
 static LW_NOINLINE int acquire_entering(lw_lock *lock, lw_nsec deadline, const void *site)
 {
@@ -225,7 +170,7 @@ static LW_NOINLINE int acquire_entering(lw_lock *lock, lw_nsec deadline, const v
 
     if (err < 0)
         return err;
-    note_owner(me);
+    lw_owner_note(me);
     return acquire_slow(lock, me, deadline, site);
 }
 
@@ -254,22 +199,13 @@ static void hand_on(lw_lock *lock, uint64_t word)
 
     word &= WOKEN;
     if (heir != NULL && outcome == LW_GRANTED)
-        owner = owner_word(heir);
+        owner = lw_owner_word(heir);
     else if (heir != NULL)
         word |= WOKEN;
-    lw_lock_hint(lock, owner >> LW_LOCK_OWNER_SHIFT);
-    drop(lock, owner | word);
+    lw_lock_hint(lock, owner | word);
+    lw_lock_drop(lock, owner | word);
     if (heir != NULL)
         lw_wake(heir, outcome, outcome == LW_GRANTED ? LW_WAKE_NEXT : LW_WAKE_TAIL);
-}
-
-/* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */
-static LW_NOINLINE int forget_hold(struct lw_cold *cold, const lw_lock *lock)
-{
-    bool held = lw_hold_remove(cold, lock);
-
-    lw_check(held); /* the word and the list of holds agree about who owns the lock */
-    return 0;
 }
 
 /* The word is not just the owner's id. */
@@ -280,12 +216,12 @@ static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold)
 
     if ((seen & ~LW_LOCK_FLAGS) != mine || (seen & DEAD) != 0)
         return -EPERM;
-    (void)forget_hold(cold, lock);
+    (void)lw_owner_forget(cold, lock);
     while (seen == mine || (seen & ~QUEUED) == (mine | WOKEN)) {
         if (lw_cas_acq_rel(&lock->_word._value, &seen, seen & ~mine)) /* [L1] */
             return 0;
     }
-    hand_on(lock, lw_guard_take(&lock->_word._value, GUARD)); /* [L2] */
+    hand_on(lock, lw_lock_take(lock)); /* [L2] */
     return 0;
 }
 
@@ -296,7 +232,7 @@ static LW_NOINLINE int release_entering(lw_lock *lock)
 
     if (me == NULL)
         return -EPERM;
-    note_owner(me);
+    lw_owner_note(me);
     return release_slow(lock, lw_record_cold(me));
 }
 
@@ -313,7 +249,7 @@ LW_INLINE int release(lw_lock *lock)
     if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
         return release_slow(lock, lw_load_rlx(&thread->cold));
     if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
-        return forget_hold(lw_load_rlx(&thread->cold), lock);
+        return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
     return 0;
 }
 
@@ -335,19 +271,6 @@ int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 int lw_mutex_release_of(lw_lock *lock, struct lw_record *me)
 {
     return release_slow(lock, lw_record_cold(me));
-}
-
-void lw_mutex_mark(lw_lock *lock, uint64_t flag)
-{
-    struct lw_wake_batch batch = {0};
-    uint64_t word = lw_guard_take(&lock->_word._value, GUARD); /* [L2] */
-    struct lw_record *waiter;
-
-    while ((waiter = lw_queue_claim(&lock->_queue)) != NULL)
-        lw_wake_batch_add(&batch, waiter);
-    word &= ~FAIR;
-    drop(lock, flag == DEAD ? word | DEAD : (word & (LW_LOCK_FLAGS & ~QUEUED)) | flag);
-    lw_wake_collected(&batch, LW_RETRY);
 }
 
 bool lw_mutex_locked(const lw_mutex *mutex)

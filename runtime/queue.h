@@ -6,12 +6,15 @@
 
 #include "runtime/wait_word.h"
 
-LW_INLINE struct lw_record *lw_node_record(const struct lw_node *node)
+/* Embedded nodes only; select brings nodes of its own later. */
+LW_INLINE struct lw_cold *lw_node_cold(struct lw_node *node)
 {
-    /* Embedded nodes only; select brings nodes of its own later. */
-    const struct lw_cold *cold =
-        (const struct lw_cold *)(const void *)((const char *)node - offsetof(struct lw_cold, node));
-    return lw_cold_record(cold);
+    return (struct lw_cold *)(void *)((char *)node - offsetof(struct lw_cold, node));
+}
+
+LW_INLINE struct lw_record *lw_node_record(struct lw_node *node)
+{
+    return lw_cold_record(lw_node_cold(node));
 }
 
 LW_INLINE struct lw_node *lw_queue_head(void *const *tail)

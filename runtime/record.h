@@ -116,7 +116,11 @@ struct lw_cold {
     void *data;             /* where a waker delivers, or what it takes */
     const char *object_name;
     uint64_t request;       /* locksmith */
-    uint64_t target;        /* id of the task waited for */
+    union {
+        uint64_t target;    /* id of the task waited for */
+        uint64_t arrival;   /* in a queue by priority: its place among equal ones */
+        uint64_t key;       /* of a keyed condition */
+    };
     uint64_t denied;
     void *child;            /* heap link of priority queues */
     void *holds_more;

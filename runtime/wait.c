@@ -23,6 +23,9 @@ const char *const lw_wait_kind_names[LW_WAIT_KINDS] = {
     [LW_WAIT_CONDITION] = "condition",
     [LW_WAIT_SEND] = "channel to send",
     [LW_WAIT_RECEIVE] = "channel to receive",
+    [LW_WAIT_LATCH] = "latch",
+    [LW_WAIT_BARRIER] = "barrier",
+    [LW_WAIT_ONCE] = "once",
 };
 
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)

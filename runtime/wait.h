@@ -97,6 +97,8 @@ struct lw_wake_batch {
     uint32_t count;
 };
 LW_INLINE void lw_wake_batch_add(struct lw_wake_batch *batch, struct lw_record *record);
+/* All who wait in a queue, under its guard. */
+LW_INLINE void lw_queue_claim_all(void **queue, struct lw_wake_batch *batch);
 void lw_wake_batch_run(struct lw_wake_batch *batch, enum lw_outcome outcome);
 
 /* The same for waits that were ended from outside: their outcome is there already. */
@@ -135,6 +137,14 @@ LW_INLINE void lw_wake_batch_add(struct lw_wake_batch *batch, struct lw_record *
         batch->first = record;
     batch->last = record;
     batch->count++;
+}
+
+LW_INLINE void lw_queue_claim_all(void **queue, struct lw_wake_batch *batch)
+{
+    struct lw_record *record;
+
+    while ((record = lw_queue_claim(queue)) != NULL)
+        lw_wake_batch_add(batch, record);
 }
 
 #endif

@@ -73,6 +73,9 @@ enum lw_wait_kind {
     LW_WAIT_CONDITION,
     LW_WAIT_SEND,
     LW_WAIT_RECEIVE,
+    LW_WAIT_LATCH,
+    LW_WAIT_BARRIER,
+    LW_WAIT_ONCE,
     LW_WAIT_KINDS,
 };
 
@@ -108,7 +111,8 @@ LW_INLINE bool lw_wait_can_end(uint64_t seen)
  * parks. */
 LW_INLINE bool lw_wait_is_in_graph(enum lw_wait_kind kind)
 {
-    return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION;
+    return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION ||
+           kind == LW_WAIT_ONCE;
 }
 
 /* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then

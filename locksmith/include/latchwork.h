@@ -14,6 +14,8 @@
 #include <latchwork/io.h>
 #include <latchwork/lock.h>
 #include <latchwork/mutex.h>
+#include <latchwork/priority_lock.h>
+#include <latchwork/rlock.h>
 #include <latchwork/runtime.h>
 #include <latchwork/scope.h>
 #include <latchwork/semaphore.h>

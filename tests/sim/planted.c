@@ -330,7 +330,7 @@ static const struct bug {
      grant_permits, RANDOM},
     {"mutex: double grant", "primitives/mutex.c", "cas", "&lock->_word", 1, LW_TORN, grant_mutex,
      RANDOM},
-    {"semaphore: cancel loses the baton", "primitives/semaphore.c", "needed", "lock->_queue", 0,
+    {"semaphore: cancel loses the baton", "primitives/permits.h", "needed", "lock->_queue", 0,
      LW_GONE, cancel_the_head, ALL},
     {"join: old handle", "runtime/join.c", "recheck", "LW_CTL_GENERATION", 0, LW_GONE,
      use_an_old_handle, RANDOM | PCT},

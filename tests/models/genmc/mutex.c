@@ -57,6 +57,7 @@ struct lw_hold *lw_hold_in(struct lw_cold *cold, struct lw_hold_place place)
 }
 
 #include "primitives/mutex.c"
+#include "primitives/owner.c"
 
 static lw_mutex mutex;
 static int inside; /* plain */

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* lw_bounded_semaphore: permits that belong to who acquired them (permits.h, sort HELD).
+ *
+ * _number is how many are held, above the flags is the bound; what is free is their difference, and
+ * nothing is while the bound is below what is held.  A task's permits are holds of its record
+ * (hold.h): there a release finds whether it has them.
+ *
+ * INCONSISTENT and DEAD as of a lock: a task has ended, and still held some. */
+#include <latchwork/semaphore.h>
+
+#include "primitives/permits.h"
+#include "runtime/fork.h"
+
+#define SORT LW_PERMITS_HELD
+
+static bool is_initialised(const lw_lock *lock)
+{
+    return (lw_load_rlx(&lock->_word._value) & LW_LOCK_SORT) == LW_LOCK_COUNT;
+}
+
+static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
+{
+    struct lw_permits_call call = {NULL, deadline, site, permits, 0};
+    int err = lw_wait_enter(&call.me, deadline);
+
+    if (err < 0)
+        return err;
+    if (permits == 0 || !is_initialised(lock))
+        return -EINVAL;
+    err = lw_hold_reserve_units(lw_record_cold(call.me), permits);
+    if (err < 0)
+        return err;
+    err = lw_permits_acquire(SORT, lock, &call);
+    if (err == 0)
+        lw_hold_push_units(lw_record_cold(call.me), lock, site, permits);
+    else
+        lw_hold_unreserve(lw_record_cold(call.me));
+    return err;
+}
+
+int lw_bounded_semaphore_acquire(lw_bounded_semaphore *semaphore, uint32_t permits,
+                                 lw_nsec deadline)
+{
+    return acquire(&semaphore->lock, permits, deadline, __builtin_return_address(0));
+}
+
+void lw_bounded_semaphore_give(lw_lock *lock, uint32_t permits, uint64_t flag)
+{
+    struct lw_wake_batch woken = {0};
+    uint64_t word = lw_permits_take_guard(lock) | flag;
+
+    lw_store_rlx(&lock->_number, lw_load_rlx(&lock->_number) - permits);
+    if (flag == 0)
+        lw_permits_serve(SORT, lock, word, &woken);
+    else
+        lw_queue_claim_all(&lock->_queue, &woken);
+    lw_permits_drop_guard(SORT, lock, word);
+    lw_wake_collected(&woken, flag == 0 ? LW_GRANTED : LW_RETRY);
+}
+
+int lw_bounded_semaphore_release(lw_bounded_semaphore *semaphore, uint32_t permits)
+{
+    lw_lock *lock = &semaphore->lock;
+    struct lw_record *me = lw_current();
+
+    if (permits == 0 || !is_initialised(lock))
+        return -EINVAL;
+    if (lw_forked())
+        return -ECHILD;
+    if (me == NULL || lw_load_rlx(&lock->_number) < permits ||
+        !lw_hold_drop_units(lw_record_cold(me), lock, permits))
+        return -EPERM;
+    lw_bounded_semaphore_give(lock, permits, 0);
+    return 0;
+}
+
+bool lw_bounded_semaphore_locked(const lw_bounded_semaphore *semaphore)
+{
+    const lw_lock *lock = &semaphore->lock;
+    uint64_t word = lw_load_rlx(&lock->_word._value);
+
+    return (word & LW_LOCK_QUEUED) != 0 || !lw_permits_are_there(SORT, lock, word, 1);
+}
+
+int64_t lw_bounded_semaphore_bound(const lw_bounded_semaphore *semaphore)
+{
+    return (int64_t)(lw_load_rlx(&semaphore->lock._word._value) >> LW_LOCK_OWNER_SHIFT);
+}
+
+int lw_bounded_semaphore_set_bound(lw_bounded_semaphore *semaphore, int64_t bound)
+{
+    lw_lock *lock = &semaphore->lock;
+    struct lw_wake_batch served = {0};
+    uint64_t word;
+
+    if (bound < 0 || bound > UINT32_MAX || !is_initialised(lock))
+        return -EINVAL;
+    if (lw_forked())
+        return -ECHILD;
+    word = lw_permits_take_guard(lock);
+    word = (word & LW_LOCK_FLAGS) | (uint64_t)bound << LW_LOCK_OWNER_SHIFT;
+    lw_permits_serve(SORT, lock, word, &served);
+    lw_permits_drop_guard(SORT, lock, word);
+    lw_wake_collected(&served, LW_GRANTED);
+    return 0;
+}
+
+static int kind_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    return acquire(lock, 1, deadline, site);
+}
+
+static int kind_acquire(lw_lock *lock, lw_nsec deadline)
+{
+    return acquire(lock, 1, deadline, __builtin_return_address(0));
+}
+
+static int kind_release(lw_lock *lock)
+{
+    return lw_bounded_semaphore_release((lw_bounded_semaphore *)lock, 1);
+}
+
+static bool kind_locked(const lw_lock *lock)
+{
+    return lw_bounded_semaphore_locked((const lw_bounded_semaphore *)lock);
+}
+
+const lw_lock_kind lw_bounded_semaphore_kind = {
+    .name = "bounded semaphore",
+    .acquire = kind_acquire,
+    .release = kind_release,
+    .locked = kind_locked,
+    ._self = &lw_bounded_semaphore_kind,
+    ._acquire_at = kind_acquire_at,
+};

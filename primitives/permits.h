@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* What the semaphores share: permits under a guard, and a queue that is served strictly in order.
+ *
+ * The word has two bits, GUARD and QUEUED (and with a COUNT what lock.h says), and is written under
+ * the guard only, so a section is one compare-and-swap and one store.  A waiter's record says how
+ * many permits it wants; those that a release brings are taken off for the head before the head
+ * knows.
+ *
+ *     sort      _number          above the flags    the queue
+ *     FREE      free permits     0                  first come, first served
+ *     HELD      held permits     the bound          first come, first served
+ *     RANKED    free permits     at the beginning   by priority; each wants one
+ *
+ * Invariants.
+ * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
+ * - A head that still waits wants more permits than there are: each section that adds permits, or
+ *   takes a head away, serves before it ends.
+ *
+ * [S1] section to section: GUARD dropped by a release store -> taken by CAS acquire.  A waiter that
+ *      was served comes through its wait word (wait.h, W2).
+ *
+ * The sort is a constant wherever it is said, and what it decides is decided by the compiler. */
+#ifndef LW_PRIMITIVES_PERMITS_H
+#define LW_PRIMITIVES_PERMITS_H
+
+#include <errno.h>
+
+#include "primitives/heap.h"
+#include "primitives/lock.h"
+
+enum lw_permits { LW_PERMITS_FREE, LW_PERMITS_HELD, LW_PERMITS_RANKED };
+
+/* An acquire, beside its lock. */
+struct lw_permits_call {
+    struct lw_record *me;
+    lw_nsec deadline;
+    const void *site;
+    uint32_t permits;
+    int priority; /* RANKED */
+};
+
+LW_INLINE uint64_t lw_permits_take_guard(lw_lock *lock)
+{
+    return lw_guard_take(&lock->_word._value, LW_LOCK_GUARD); /* [S1] */
+}
+
+LW_INLINE uint32_t lw_permits_wanted(enum lw_permits sort, struct lw_node *waiter)
+{
+    return sort == LW_PERMITS_RANKED ? 1 : (uint32_t)(uintptr_t)lw_node_cold(waiter)->data;
+}
+
+/* There are so many. */
+LW_INLINE bool lw_permits_are_there(enum lw_permits sort, const lw_lock *lock, uint64_t word,
+                                    uint32_t permits)
+{
+    uint64_t number = lw_load_rlx(&lock->_number);
+
+    return sort == LW_PERMITS_HELD ? number + permits <= word >> LW_LOCK_OWNER_SHIFT
+                                   : permits <= number;
+}
+
+LW_INLINE void lw_permits_take(enum lw_permits sort, lw_lock *lock, uint32_t permits)
+{
+    uint32_t number = lw_load_rlx(&lock->_number);
+
+    lw_store_rlx(&lock->_number, sort == LW_PERMITS_HELD ? number + permits : number - permits);
+}
+
+LW_INLINE struct lw_node *lw_permits_head(enum lw_permits sort, const lw_lock *lock)
+{
+    return sort == LW_PERMITS_RANKED ? (struct lw_node *)lock->_queue
+                                     : lw_queue_head(&lock->_queue);
+}
+
+LW_INLINE void lw_permits_unlink(enum lw_permits sort, lw_lock *lock, struct lw_node *waiter)
+{
+    if (sort == LW_PERMITS_RANKED)
+        lw_heap_remove(&lock->_queue, waiter);
+    else
+        lw_queue_remove(&lock->_queue, waiter);
+}
+
+LW_INLINE void lw_permits_drop_guard(enum lw_permits sort, lw_lock *lock, uint64_t word)
+{
+    struct lw_node *head = lw_permits_head(sort, lock);
+
+    lw_debug_check(head == NULL || !lw_permits_are_there(sort, lock, word,
+                                                         lw_permits_wanted(sort, head)));
+    word &= ~(LW_LOCK_GUARD | LW_LOCK_QUEUED);
+    lw_store_rel(&lock->_word._value, head != NULL ? word | LW_LOCK_QUEUED : word); /* [S1] */
+}
+
+/* Under the guard: give the head its permits as long as there are enough.  The head that is left
+ * says what there is in all, for the detector. */
+LW_INLINE void lw_permits_serve(enum lw_permits sort, lw_lock *lock, uint64_t word,
+                                struct lw_wake_batch *served)
+{
+    struct lw_node *head;
+
+    while ((head = lw_permits_head(sort, lock)) != NULL) {
+        uint32_t permits = lw_permits_wanted(sort, head);
+
+        if (!lw_permits_are_there(sort, lock, word, permits))
+            break;
+        lw_permits_unlink(sort, lock, head);
+        if (!lw_wake_claim(lw_node_record(head)))
+            continue;
+        lw_permits_take(sort, lock, permits);
+        lw_wake_batch_add(served, lw_node_record(head));
+    }
+    if (sort == LW_PERMITS_HELD)
+        lw_lock_hint(lock, word);
+}
+
+/* The wait ended without permits.  Those behind a head that wanted many may be admissible now. */
+LW_INLINE void lw_permits_leave(enum lw_permits sort, lw_lock *lock, struct lw_record *me)
+{
+    struct lw_wake_batch served = {0};
+    uint64_t word = lw_permits_take_guard(lock);
+
+    lw_permits_unlink(sort, lock, &lw_record_cold(me)->node);
+    if (lw_needed(lock->_queue != NULL))
+        lw_permits_serve(sort, lock, word, &served);
+    lw_permits_drop_guard(sort, lock, word);
+    lw_wake_collected(&served, LW_GRANTED);
+}
+
+LW_INLINE void lw_permits_queue(enum lw_permits sort, lw_lock *lock, uint64_t word,
+                                const struct lw_permits_call *call)
+{
+    struct lw_cold *cold = lw_record_cold(call->me);
+    uint32_t permits = call->permits;
+
+    lw_wait_begin(call->me, LW_WAIT_UNITS, lock, lock->name, call->deadline, call->site);
+    lw_store_rlx(&cold->units, (uint16_t)(permits < UINT16_MAX ? permits : UINT16_MAX));
+    lw_store_rlx(&cold->owner, 0);
+    if (sort == LW_PERMITS_RANKED) {
+        lw_heap_arrive(cold, call->priority);
+        lw_heap_push(&lock->_queue, &cold->node);
+    } else {
+        cold->data = (void *)(uintptr_t)permits;
+        lw_queue_push(&lock->_queue, &cold->node);
+    }
+    if (sort == LW_PERMITS_HELD)
+        lw_lock_hint(lock, word);
+}
+
+/* RETRY: whoever held some has ended. */
+LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
+                                 const struct lw_permits_call *call)
+{
+    enum lw_outcome outcome;
+
+    do {
+        uint64_t word = lw_permits_take_guard(lock);
+        /* Without the look the permits of a release that came before the guard was ours are
+         * missed. */
+        bool enough = lw_recheck(lock->_queue == NULL &&
+                                 lw_permits_are_there(sort, lock, word, call->permits));
+        int err = enough ? 0 : call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
+
+        if (sort == LW_PERMITS_HELD && lw_unlikely(word & (LW_LOCK_DEAD | LW_LOCK_INCONSISTENT)))
+            err = (word & LW_LOCK_DEAD) != 0 ? -ENOTRECOVERABLE : -EOWNERDEAD;
+        else if (enough)
+            lw_permits_take(sort, lock, call->permits);
+        else if (err > 0)
+            lw_permits_queue(sort, lock, word, call);
+        lw_permits_drop_guard(sort, lock, word);
+        if (err <= 0)
+            return err;
+        lw_owner_hint(call->me);
+        outcome = lw_wait_finish(call->me);
+    } while (sort == LW_PERMITS_HELD && outcome == LW_RETRY);
+    if (outcome != LW_GRANTED)
+        lw_permits_leave(sort, lock, call->me);
+    return lw_wait_error(call->me, outcome);
+}
+
+#endif
