@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* lw_condition: a queue, and a lock of any kind that is let go meanwhile.
  *
- * A waiter queues first, then releases the lock, then waits: so a notify by whoever takes the lock
- * next finds it.  Between the two its wait is ARMED: it can be notified already, but a detector
- * does not look at it before it has let go of what it held.  A notify wins or loses a waiter by one
- * compare-and-swap against its deadline and its cancel; one that loses takes the next waiter.  So
- * no notify is lost on one who gave up, and none who was notified reports that it gave up.
+ * A waiter queues first, then releases the lock, then waits (relock.c): so a notify by whoever
+ * takes the lock next finds it.  A notify wins or loses a waiter by one compare-and-swap against
+ * its deadline and its cancel; one that loses takes the next waiter.  So no notify is lost on one
+ * who gave up, and none who was notified reports that it gave up.
  *
  * The word has two bits, GUARD and QUEUED (exactly if the queue is not empty), and is written under
  * the guard only.
@@ -17,8 +16,8 @@
 #include <errno.h>
 
 #include "primitives/lock.h"
+#include "primitives/relock.h"
 #include "runtime/fork.h"
-#include "runtime/worker.h"
 
 enum { GUARD = 1, QUEUED = 2 };
 
@@ -34,70 +33,28 @@ static void drop_guard(lw_condition *condition)
     lw_store_rel(&condition->wait._word._value, word); /* [C1] */
 }
 
-/* Release the lock until it is the caller's no more; *depth: how often.  0, or why it could not. */
-static int release_wholly(lw_lock *lock, uint32_t *depth)
+static void leave(void *arg, struct lw_record *me)
 {
-    int err = 0;
+    lw_condition *condition = arg;
 
-    *depth = 0;
-    while (err == 0 && lw_owned(lock)) {
-        err = lw_release(lock);
-        if (err == 0)
-            ++*depth;
-    }
-    return err > 0 ? -EPERM : err;
-}
-
-/* Shielded: the cancel that came meanwhile is kept for the next wait. */
-static int take_again(lw_lock *lock, struct lw_cold *cold, uint32_t depth, const void *site)
-{
-    uint16_t shields = lw_load_rlx(&cold->shields);
-    int err = 0;
-
-    lw_store_rlx(&cold->shields, (uint16_t)(shields + 1));
-    while (err == 0 && depth-- > 0)
-        err = lw_lock_acquire_at(lock, LW_FOREVER, site);
-    lw_store_rlx(&cold->shields, shields);
-    return err;
+    take_guard(condition);
+    lw_queue_remove(&condition->wait._queue, &lw_record_cold(me)->node);
+    drop_guard(condition);
 }
 
 static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_record *me = lw_current();
-    struct lw_cold *cold;
-    enum lw_outcome outcome;
-    uint32_t depth;
-    int err, refused, retaken;
-    uint64_t sequence;
 
     if (me == NULL || !lw_owned(lock))
         return -EPERM;
     if (deadline == LW_NOW)
         return lw_timeout_error(LW_NOW);
-    cold = lw_record_cold(me);
     take_guard(condition);
     lw_wait_begin(me, LW_WAIT_CONDITION, condition, condition->wait.name, deadline, site);
-    lw_queue_push(&condition->wait._queue, &cold->node);
+    lw_queue_push(&condition->wait._queue, &lw_record_cold(me)->node);
     drop_guard(condition);
-
-    sequence = lw_load_rlx(&cold->wait) >> LW_STATE_BITS;
-    refused = release_wholly(lock, &depth);
-    /* A record has one wait: a release that waits has wrecked ours, and our place in the queue. */
-    lw_check(lw_load_rlx(&cold->wait) >> LW_STATE_BITS == sequence);
-    outcome = refused < 0 && lw_wait_end_own(me, LW_CLOSED) ? LW_CLOSED : lw_wait_finish(me);
-    if (outcome != LW_GRANTED) {
-        take_guard(condition);
-        lw_queue_remove(&condition->wait._queue, &cold->node);
-        drop_guard(condition);
-    }
-    /* Notified is notified, though the lock could not be let go of all the same. */
-    err = refused < 0 && outcome != LW_GRANTED ? refused : lw_wait_error(me, outcome);
-    retaken = take_again(lock, cold, depth, site);
-    if (retaken < 0)
-        err = retaken;
-    if (outcome == LW_CANCELLED && err != -ECANCELED)
-        lw_cancel_restore(me); /* it is not what we say: due at the next wait */
-    return err;
+    return lw_relock_wait(lock, me, site, leave, condition);
 }
 
 int lw_condition_wait(lw_condition *condition, lw_lock *lock, lw_nsec deadline)

@@ -130,6 +130,8 @@ static void abandon_all(struct lw_record *me)
 
         if (mode == LW_HOLD_UNITS)
             abandon_units(me, lock);
+        else if (mode == LW_HOLD_WAKER)
+            lw_once_abandon(lock, me);
         else
             abandon_lock(me, lock);
         if (lw_load_rlx(&cold->nheld) == count)

@@ -57,6 +57,9 @@ int lw_handed_release_of(lw_lock *lock, struct lw_record *me);
  * since their owner has ended, sends them to look, as lw_lock_mark(). */
 void lw_bounded_semaphore_give(lw_lock *lock, uint32_t permits, uint64_t flag);
 
+/* Whoever runs it ends inside: it was not done, and those who wait are sent to look. */
+void lw_once_abandon(void *once, struct lw_record *me);
+
 /* ---- locks with an owner (owner.c) */
 
 LW_INLINE uint64_t lw_owner_word(const struct lw_record *record)

@@ -3,6 +3,7 @@
 #ifndef LATCHWORK_H
 #define LATCHWORK_H
 
+#include <latchwork/barrier.h>
 #include <latchwork/base.h>
 #include <latchwork/blocking.h>
 #include <latchwork/cancel.h>
@@ -12,8 +13,11 @@
 #include <latchwork/futex.h>
 #include <latchwork/group.h>
 #include <latchwork/io.h>
+#include <latchwork/keyed_condition.h>
+#include <latchwork/latch.h>
 #include <latchwork/lock.h>
 #include <latchwork/mutex.h>
+#include <latchwork/once.h>
 #include <latchwork/priority_lock.h>
 #include <latchwork/rlock.h>
 #include <latchwork/runtime.h>

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting with a lock of any kind that is let go meanwhile.
+ *
+ * The wait is published, and its record queued, before the lock is released: who takes the lock
+ * next finds the waiter.  Between the two the wait is ARMED: it can be granted already, but a
+ * detector does not look at it before it has let go of what it held. */
+#include "primitives/relock.h"
+
+#include <errno.h>
+
+#include "primitives/lock.h"
+#include "runtime/worker.h"
+
+/* Release the lock until it is the caller's no more; *depth: how often.  0, or why it could not. */
+static int release_wholly(lw_lock *lock, uint32_t *depth)
+{
+    int err = 0;
+
+    *depth = 0;
+    while (err == 0 && lw_owned(lock)) {
+        err = lw_release(lock);
+        if (err == 0)
+            ++*depth;
+    }
+    return err > 0 ? -EPERM : err;
+}
+
+int lw_relock_take(lw_lock *lock, struct lw_record *me, uint32_t depth, const void *site)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint16_t shields = lw_load_rlx(&cold->shields);
+    int err = 0;
+
+    lw_store_rlx(&cold->shields, (uint16_t)(shields + 1));
+    while (err == 0 && depth-- > 0)
+        err = lw_lock_acquire_at(lock, LW_FOREVER, site);
+    lw_store_rlx(&cold->shields, shields);
+    return err;
+}
+
+int lw_relock_wait(lw_lock *lock, struct lw_record *me, const void *site,
+                   void (*leave)(void *arg, struct lw_record *me), void *arg)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    uint64_t sequence = lw_load_rlx(&cold->wait) >> LW_STATE_BITS;
+    enum lw_outcome outcome;
+    uint32_t depth;
+    int err, refused, retaken;
+
+    refused = release_wholly(lock, &depth);
+    /* A record has one wait: a release that waits has wrecked ours, and our place in the queue. */
+    lw_check(lw_load_rlx(&cold->wait) >> LW_STATE_BITS == sequence);
+    lw_owner_hint(me); /* of what else it holds */
+    outcome = refused < 0 && lw_wait_end_own(me, LW_CLOSED) ? LW_CLOSED : lw_wait_finish(me);
+    if (outcome != LW_GRANTED)
+        leave(arg, me);
+    /* Notified is notified, though the lock could not be let go of all the same. */
+    err = refused < 0 && outcome != LW_GRANTED ? refused : lw_wait_error(me, outcome);
+    retaken = lw_relock_take(lock, me, depth, site);
+    if (retaken < 0)
+        err = retaken;
+    if (outcome == LW_CANCELLED && err != -ECANCELED)
+        lw_cancel_restore(me); /* it is not what we say: due at the next wait */
+    return err;
+}
