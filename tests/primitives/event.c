@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The laws of lw_event. */
+/* The laws of lw_event.  Rows R201 to R212. */
 #include "tests/primitives/crowd.h"
 
 TestSuite(event, .init = watchdog);
@@ -133,28 +133,29 @@ static int pass_values(void *arg)
     lw_task tasks[3];
 
     (void)arg;
-    cr_assert_eq(lw_event_get(&gate.event, &got), -ENODATA);
+    cr_assert_eq(lw_event_get(&gate.event, &got), -ENODATA, "R201");
     tasks[0] = start_waiter(take_value, &value);
     tasks[1] = start_waiter(take_next, &next);
     lw_event_put(&gate.event, &values[1]);
     lw_event_put(&gate.event, &values[2]); /* before they ran */
     cr_assert_eq(join_status(tasks[0]), 0);
     cr_assert_eq(join_status(tasks[1]), 0);
-    cr_assert_eq(value.got, &values[1]);
-    cr_assert_eq(next.got, &values[1]);
+    cr_assert_eq(value.got, &values[1], "R203, R205");
+    cr_assert_eq(next.got, &values[1], "R203");
     cr_assert_eq(lw_event_get(&gate.event, &got), 0);
     cr_assert_eq(got, &values[2]);
-    cr_assert_eq(lw_event_wait_value(&gate.event, &got, LW_NOW), 0);
-    cr_assert_eq(got, &values[2]);
+    cr_assert_eq(lw_event_wait_value(&gate.event, &got, LW_NOW), 0, "R204");
+    cr_assert_eq(got, &values[2], "R204");
 
-    cr_assert_eq(lw_event_wait_next(&gate.event, &got, LW_NOW),
-                 -ETIMEDOUT); /* set, but that is old */
+    cr_assert_eq(lw_event_wait_next(&gate.event, &got, LW_NOW), -ETIMEDOUT, "R207: that is old");
+    cr_assert_eq(lw_event_wait_next(&gate.event, &got, lw_in(LW_MS)), -ETIMEDOUT, "R207");
     tasks[2] = start_waiter(take_next, &second_next);
     lw_event_clear(&gate.event);
-    cr_assert(is_waiting(tasks[2]));
-    cr_assert_eq(lw_event_get(&gate.event, &got), -ENODATA);
+    cr_assert(is_waiting(tasks[2]), "R206: though a value was there");
+    cr_assert_eq(lw_event_get(&gate.event, &got), -ENODATA, "R202");
+    cr_assert_not(lw_event_is_set(&gate.event), "R202");
     lw_event_set(&gate.event);
-    cr_assert_eq(join_status(tasks[2]), 0);
+    cr_assert_eq(join_status(tasks[2]), 0, "R206");
     cr_assert_null(second_next.got);
     cr_assert_eq(lw_event_get(&gate.event, &got), 0);
     cr_assert_null(got);
@@ -177,22 +178,24 @@ static int want_values(void *arg)
 
     (void)arg;
     lw_event_put(&gate.event, &values[0]);
-    cr_assert_eq(lw_event_wait_for(&gate.event, &values[0], LW_NOW), 0);
-    cr_assert_eq(lw_event_wait_for(&gate.event, &values[1], LW_NOW), -ETIMEDOUT);
+    cr_assert_eq(lw_event_wait_for(&gate.event, &values[0], LW_NOW), 0, "R208");
+    cr_assert_eq(lw_event_wait_for(&gate.event, &values[1], LW_NOW), -ETIMEDOUT, "R211");
+    cr_assert_eq(lw_event_wait_for(&gate.event, &values[1], lw_in(LW_MS)), -ETIMEDOUT, "R211");
+    cr_assert_eq(gate.event._value, &values[0], "R211: it is unchanged");
     for (int i = 0; i < 3; i++)
         tasks[i] = start_waiter(take_wanted, &wants[i]);
     tasks[3] = start_waiter(take_next, &any);
     lw_event_put(&gate.event, &values[2]);
     lw_event_put(&gate.event, &values[0]); /* replaced at once */
-    cr_assert_eq(join_status(tasks[1]), 0);
+    cr_assert_eq(join_status(tasks[1]), 0, "R210");
     cr_assert_eq(join_status(tasks[3]), 0);
     cr_assert_eq(any.got, &values[2]);
-    cr_assert(is_waiting(tasks[0]) && is_waiting(tasks[2]));
+    cr_assert(is_waiting(tasks[0]) && is_waiting(tasks[2]), "R209: it waits, and does not spin");
     lw_event_put(&gate.event, &values[3]);
     lw_event_put(&gate.event, &values[1]);
     lw_event_clear(&gate.event);
-    cr_assert_eq(join_status(tasks[0]), 0);
-    cr_assert_eq(join_status(tasks[2]), 0);
+    cr_assert_eq(join_status(tasks[0]), 0, "R209");
+    cr_assert_eq(join_status(tasks[2]), 0, "R209");
     cr_assert_null(gate.event.wait._queue);
     return 0;
 }
@@ -202,12 +205,37 @@ Test(event, a_wanted_value_is_not_missed_when_it_is_replaced_at_once)
     run_all(want_values, NULL);
 }
 
+/* R212: set_at_timeout, as a caller does it. */
+static int put_at_timeout(void *arg)
+{
+    struct gate gate = {0};
+    struct waiter any = {.gate = &gate};
+    lw_task task = start_waiter(take_next, &any);
+    void *got = NULL;
+    int err = lw_event_wait_for(&gate.event, &values[5], lw_in(LW_MS));
+
+    (void)arg;
+    if (err == -ETIMEDOUT)
+        lw_event_put(&gate.event, &values[5]);
+    cr_assert_eq(err, -ETIMEDOUT, "R212");
+    cr_assert_eq(join_status(task), 0, "R212: others are woken");
+    cr_assert_eq(any.got, &values[5], "R212");
+    cr_assert_eq(lw_event_get(&gate.event, &got), 0);
+    cr_assert_eq(got, &values[5], "R212: it holds the value");
+    return 0;
+}
+
+Test(event, a_value_can_be_put_where_it_did_not_come_in_time)
+{
+    run_all(put_at_timeout, NULL);
+}
+
 static int take_then_pass(void *arg)
 {
     struct waiter *waiter = arg;
     lw_event *event = &waiter->gate->event;
 
-    cr_assert_eq(lw_event_wait_value(event, &waiter->got, lw_in(LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(lw_event_wait_value(event, &waiter->got, lw_in(LW_MS)), -ETIMEDOUT, "R205");
     __atomic_store_n(&waiter->got, (void *)waiter, __ATOMIC_RELEASE);
     return lw_event_wait(event, LW_FOREVER);
 }

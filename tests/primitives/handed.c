@@ -101,7 +101,7 @@ Test(handed, no_grant_is_lost_or_doubled_when_waits_end_early)
 
 static int release_of_another(void *arg)
 {
-    cr_assert_eq(lw_release(arg), -EPERM, "R226, R330, R357, R388");
+    cr_assert_eq(lw_release(arg), -EPERM, "R226, R229, R330, R357, R388");
     cr_assert_not(lw_owned(arg), "R228, R332, R359, R393: a child of the owner is not the owner");
     cr_assert_eq(lw_acquire(arg, LW_NOW), -ETIMEDOUT, "R325: held");
     cr_assert_eq(lw_acquire(arg, lw_in(LW_MS)), -ETIMEDOUT, "R323, R336");

@@ -109,7 +109,7 @@ static int use_incomplete(void *arg)
     for (int i = 0; i < 3; i++) {
         struct counted lock = {.mutex.lock.kind = &kinds[i]};
 
-        cr_assert_eq(lw_acquire(&lock.mutex.lock, LW_FOREVER), -EINVAL);
+        cr_assert_eq(lw_acquire(&lock.mutex.lock, LW_FOREVER), -EINVAL, "R224");
         cr_assert_eq(lw_release(&lock.mutex.lock), -EINVAL);
         cr_assert_not(lw_locked(&lock.mutex.lock));
         cr_assert_eq(lock.acquired + lock.released, 0);
@@ -183,9 +183,9 @@ static int skip_scope(void *arg)
     } else {
         skipped = true;
     }
-    cr_assert(skipped && !ran);
+    cr_assert(skipped && !ran, "R218");
     cr_assert_eq(err, -ETIMEDOUT);
-    cr_assert(lw_owned(&mutex.lock));
+    cr_assert(lw_owned(&mutex.lock), "R218: release was not called");
     return lw_mutex_release(&mutex);
 }
 
