@@ -12,6 +12,7 @@
 #include <latchwork/event.h>
 #include <latchwork/futex.h>
 #include <latchwork/group.h>
+#include <latchwork/guard.h>
 #include <latchwork/io.h>
 #include <latchwork/keyed_condition.h>
 #include <latchwork/latch.h>
@@ -19,6 +20,7 @@
 #include <latchwork/mutex.h>
 #include <latchwork/once.h>
 #include <latchwork/priority_lock.h>
+#include <latchwork/releasing.h>
 #include <latchwork/rlock.h>
 #include <latchwork/runtime.h>
 #include <latchwork/scope.h>
