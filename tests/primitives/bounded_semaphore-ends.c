@@ -78,7 +78,7 @@ static int take_many_and_end(void *arg)
     cr_assert_eq(lw_bounded_semaphore_acquire(&ended.semaphore, 1, LW_NOW), 0);
     cr_assert_eq(lw_bounded_semaphore_acquire(&ended.semaphore, 19998, LW_NOW), 0);
     cr_assert_eq(lw_bounded_semaphore_acquire(&ended.semaphore, 1, LW_NOW), 0);
-    AWAIT(ended.semaphore.lock._queue != NULL);
+    AWAIT((lw_load_rlx(&ended.semaphore.lock._word._value) & LW_LOCK_QUEUED) != 0);
     return 0;
 }
 
