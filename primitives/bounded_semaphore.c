@@ -13,11 +13,6 @@
 
 #define SORT LW_PERMITS_HELD
 
-static bool is_initialised(const lw_lock *lock)
-{
-    return (lw_load_rlx(&lock->_word._value) & LW_LOCK_SORT) == LW_LOCK_COUNT;
-}
-
 static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
 {
     struct lw_permits_call call = {NULL, deadline, site, permits, 0};
@@ -25,7 +20,7 @@ static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void
 
     if (err < 0)
         return err;
-    if (permits == 0 || !is_initialised(lock))
+    if (permits == 0 || !lw_permits_are_made(lock))
         return -EINVAL;
     err = lw_hold_reserve_units(lw_record_cold(call.me), permits);
     if (err < 0)
@@ -63,7 +58,7 @@ int lw_bounded_semaphore_release(lw_bounded_semaphore *semaphore, uint32_t permi
     lw_lock *lock = &semaphore->lock;
     struct lw_record *me = lw_current();
 
-    if (permits == 0 || !is_initialised(lock))
+    if (permits == 0 || !lw_permits_are_made(lock))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
@@ -93,7 +88,7 @@ int lw_bounded_semaphore_set_bound(lw_bounded_semaphore *semaphore, int64_t boun
     struct lw_wake_batch served = {0};
     uint64_t word;
 
-    if (bound < 0 || bound > UINT32_MAX || !is_initialised(lock))
+    if (bound < 0 || bound > UINT32_MAX || !lw_permits_are_made(lock))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;

@@ -24,7 +24,6 @@
 #include "primitives/heap.h"
 
 #define QUEUED LW_LOCK_QUEUED
-#define INCONSISTENT LW_LOCK_INCONSISTENT
 #define DEAD LW_LOCK_DEAD
 #define HANDED LW_LOCK_HANDED
 
@@ -86,17 +85,16 @@ static int try_under_guard(lw_lock *lock, const struct call *call)
 {
     uint64_t word = lw_lock_take(lock); /* [L2] */
     uint64_t owner = word & ~LW_LOCK_FLAGS;
-    int err = QUEUE_FOR_IT;
+    int err = lw_lock_end_error(word);
 
-    if (lw_unlikely(word & DEAD)) {
-        err = -ENOTRECOVERABLE;
-    } else if (lw_unlikely(word & INCONSISTENT)) {
-        err = -EOWNERDEAD;
-    } else if (lw_unlikely(lw_recheck(owner != 0 && lw_owner_is_gone(owner)))) {
+    if (lw_unlikely(err < 0)) {
+        lw_lock_drop(lock, word);
+        return err;
+    }
+    if (lw_unlikely(lw_recheck(owner != 0 && lw_owner_is_gone(owner)))) {
         err = ORPHANED; /* unseen, nobody would ever release it */
     } else if (lw_recheck(owner == 0)) { /* else we sleep on a lock that nobody will release */
         word |= lw_owner_word(call->me);
-        err = 0;
     } else if (call->deadline == LW_NOW) {
         err = lw_timeout_error(LW_NOW);
     } else {
@@ -106,6 +104,7 @@ static int try_under_guard(lw_lock *lock, const struct call *call)
         lw_store_rlx(&cold->owner, 0);
         enqueue(lock, word, cold, call->priority);
         lw_lock_hint(lock, word);
+        err = QUEUE_FOR_IT;
     }
     lw_lock_drop(lock, word);
     return err;

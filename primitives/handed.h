@@ -59,15 +59,6 @@ LW_INLINE int lw_handed_release(lw_lock *lock, uint64_t idle, enum lw_nesting ne
     return 0;
 }
 
-/* The priority of the caller, for kinds that are not told one. */
-LW_INLINE int lw_handed_priority(void)
-{
-    struct lw_record *me = lw_current();
-    bool said = me != NULL && (lw_load_rlx(&me->place) & LW_PLACE_OPTIONS) != 0;
-
-    return said ? lw_load_rlx(&lw_record_cold(me)->priority) : 0;
-}
-
 /* The table of a kind, lw_<kind>_kind; priority: an expression. */
 #define LW_HANDED_KIND(kind, words, idle, priority, nests)                                         \
     static int kind_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)                  \

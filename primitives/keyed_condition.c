@@ -230,6 +230,25 @@ int lw_keyed_condition_wait_all(lw_keyed_condition *condition, lw_nsec deadline)
 
 /* ---- notifying */
 
+static int may_notify(const lw_keyed_condition *condition)
+{
+    if (lw_forked())
+        return -ECHILD;
+    if (condition->lock == NULL)
+        return -EINVAL;
+    return lw_owned(condition->lock) ? 0 : -EPERM;
+}
+
+/* Under the guard, which it drops.  The number of those who were notified, as a result. */
+static int wake_notified(lw_keyed_condition *condition, struct lw_wake_batch *notified,
+                         struct lw_wake_batch *satisfied, uint32_t found)
+{
+    drop_guard(condition);
+    lw_wake_collected(notified, LW_GRANTED);
+    lw_wake_collected(satisfied, LW_GRANTED);
+    return found <= INT32_MAX ? (int)found : INT32_MAX;
+}
+
 int lw_keyed_condition_notify(lw_keyed_condition *condition, uint64_t key, uint32_t count,
                               uint32_t flags)
 {
@@ -237,45 +256,36 @@ int lw_keyed_condition_notify(lw_keyed_condition *condition, uint64_t key, uint3
     bool strict = (flags & LW_STRICT) != 0;
     struct lw_node *first;
     uint32_t found = 0;
+    int err;
 
     if ((flags & ~LW_STRICT) != 0 || (strict && count == 0))
         return -EINVAL;
     if (count == 0)
         return 0;
-    if (lw_forked())
-        return -ECHILD;
-    if (condition->lock == NULL)
-        return -EINVAL;
-    if (!lw_owned(condition->lock))
-        return -EPERM;
+    err = may_notify(condition);
+    if (err < 0)
+        return err;
     take_guard(condition);
     first = lw_key_find(condition->wait._queue, key);
     if (first != NULL)
         found = take_out(condition, first, count, &notified, &satisfied);
-    drop_guard(condition);
-    lw_wake_collected(&notified, LW_GRANTED);
-    lw_wake_collected(&satisfied, LW_GRANTED);
+    err = wake_notified(condition, &notified, &satisfied, found);
     if (strict && (found == 0 || (found < count && count != LW_ALL)))
         return found == 0 ? -ENOENT : -EAGAIN;
-    return found <= INT32_MAX ? (int)found : INT32_MAX;
+    return err;
 }
 
 int lw_keyed_condition_notify_all(lw_keyed_condition *condition)
 {
     struct lw_wake_batch notified = {0}, satisfied = {0};
     uint32_t found = 0;
+    int err;
 
-    if (lw_forked())
-        return -ECHILD;
-    if (condition->lock == NULL)
-        return -EINVAL;
-    if (!lw_owned(condition->lock))
-        return -EPERM;
+    err = may_notify(condition);
+    if (err < 0)
+        return err;
     take_guard(condition);
     while (condition->wait._queue != NULL)
         found += take_out(condition, condition->wait._queue, LW_ALL, &notified, &satisfied);
-    drop_guard(condition);
-    lw_wake_collected(&notified, LW_GRANTED);
-    lw_wake_collected(&satisfied, LW_GRANTED);
-    return found <= INT32_MAX ? (int)found : INT32_MAX;
+    return wake_notified(condition, &notified, &satisfied, found);
 }

@@ -22,6 +22,7 @@
 #ifndef LW_PRIMITIVES_LOCK_H
 #define LW_PRIMITIVES_LOCK_H
 
+#include <errno.h>
 #include <latchwork/mutex.h>
 #include <latchwork/semaphore.h>
 
@@ -59,6 +60,23 @@ void lw_bounded_semaphore_give(lw_lock *lock, uint32_t permits, uint64_t flag);
 
 /* Whoever runs it ends inside: it was not done, and those who wait are sent to look. */
 void lw_once_abandon(void *once, struct lw_record *me);
+
+/* The priority of the caller, for kinds that are not told one. */
+LW_INLINE int lw_lock_priority(void)
+{
+    struct lw_record *me = lw_current();
+    bool said = me != NULL && (lw_load_rlx(&me->place) & LW_PLACE_OPTIONS) != 0;
+
+    return said ? lw_load_rlx(&lw_record_cold(me)->priority) : 0;
+}
+
+/* What an acquire of a lock gives whose word says that its owner ended inside; 0: it does not. */
+LW_INLINE int lw_lock_end_error(uint64_t word)
+{
+    if (lw_likely((word & (LW_LOCK_DEAD | LW_LOCK_INCONSISTENT)) == 0))
+        return 0;
+    return (word & LW_LOCK_DEAD) != 0 ? -ENOTRECOVERABLE : -EOWNERDEAD;
+}
 
 /* ---- locks with an owner (owner.c) */
 

@@ -40,7 +40,6 @@
 #define QUEUED LW_LOCK_QUEUED
 #define WOKEN LW_LOCK_WOKEN
 #define FAIR LW_LOCK_FAIR
-#define INCONSISTENT LW_LOCK_INCONSISTENT
 #define DEAD LW_LOCK_DEAD
 
 /* How long one may lose against those who come by. */
@@ -76,20 +75,19 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
     struct lw_cold *cold = lw_record_cold(self->me);
     uint64_t word = lw_lock_take(lock); /* [L2] */
     uint64_t owner = word & ~LW_LOCK_FLAGS;
-    int err = QUEUE_FOR_IT;
+    int err = lw_lock_end_error(word);
 
     if (self->back)
         word &= ~WOKEN;
-    if (lw_unlikely(word & DEAD)) {
-        err = -ENOTRECOVERABLE;
-    } else if (lw_unlikely(word & INCONSISTENT)) {
-        err = -EOWNERDEAD;
-    } else if (lw_unlikely(lw_recheck(owner != 0 && lw_owner_is_gone(owner)))) {
+    if (lw_unlikely(err < 0)) {
+        lw_lock_drop(lock, word);
+        return err;
+    }
+    if (lw_unlikely(lw_recheck(owner != 0 && lw_owner_is_gone(owner)))) {
         err = ORPHANED; /* unseen, nobody would ever release it */
     } else if (lw_recheck(owner == 0)) { /* else we sleep on a mutex that nobody will release */
         word |= mine;
         lw_lock_hint(lock, word);
-        err = 0;
     } else if (self->deadline == LW_NOW) {
         err = lw_timeout_error(LW_NOW);
     } else if (owner == mine) {
@@ -106,6 +104,7 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
         if (self->starving)
             word |= FAIR;
         lw_lock_hint(lock, word);
+        err = QUEUE_FOR_IT;
     }
     lw_lock_drop(lock, word);
     return err;

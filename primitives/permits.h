@@ -44,6 +44,12 @@ LW_INLINE uint64_t lw_permits_take_guard(lw_lock *lock)
     return lw_guard_take(&lock->_word._value, LW_LOCK_GUARD); /* [S1] */
 }
 
+/* HELD, RANKED: it was initialised, not zeroed. */
+LW_INLINE bool lw_permits_are_made(const lw_lock *lock)
+{
+    return (lw_load_rlx(&lock->_word._value) & LW_LOCK_SORT) == LW_LOCK_COUNT;
+}
+
 LW_INLINE uint32_t lw_permits_wanted(enum lw_permits sort, struct lw_node *waiter)
 {
     return sort == LW_PERMITS_RANKED ? 1 : (uint32_t)(uintptr_t)lw_node_cold(waiter)->data;
@@ -157,11 +163,11 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
          * missed. */
         bool enough = lw_recheck(lock->_queue == NULL &&
                                  lw_permits_are_there(sort, lock, word, call->permits));
-        int err = enough ? 0 : call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
+        int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word) : 0;
 
-        if (sort == LW_PERMITS_HELD && lw_unlikely(word & (LW_LOCK_DEAD | LW_LOCK_INCONSISTENT)))
-            err = (word & LW_LOCK_DEAD) != 0 ? -ENOTRECOVERABLE : -EOWNERDEAD;
-        else if (enough)
+        if (err == 0 && !enough)
+            err = call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
+        if (err == 0)
             lw_permits_take(sort, lock, call->permits);
         else if (err > 0)
             lw_permits_queue(sort, lock, word, call);

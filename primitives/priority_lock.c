@@ -22,4 +22,4 @@ bool lw_priority_lock_locked(const lw_priority_lock *lock)
     return lw_handed_locked(&lock->lock);
 }
 
-LW_HANDED_KIND(priority_lock, "priority lock", IDLE, lw_handed_priority(), LW_NESTS_NOT);
+LW_HANDED_KIND(priority_lock, "priority lock", IDLE, lw_lock_priority(), LW_NESTS_NOT);

@@ -22,4 +22,4 @@ bool lw_priority_rlock_locked(const lw_priority_rlock *lock)
     return lw_handed_locked(&lock->lock);
 }
 
-LW_HANDED_KIND(priority_rlock, "reentrant priority lock", IDLE, lw_handed_priority(), LW_NESTS);
+LW_HANDED_KIND(priority_rlock, "reentrant priority lock", IDLE, lw_lock_priority(), LW_NESTS);

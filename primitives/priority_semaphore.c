@@ -4,16 +4,10 @@
  * wants one: so while somebody waits, none is free. */
 #include <latchwork/semaphore.h>
 
-#include "primitives/handed.h"
 #include "primitives/permits.h"
 #include "runtime/fork.h"
 
 #define SORT LW_PERMITS_RANKED
-
-static bool is_initialised(const lw_lock *lock)
-{
-    return (lw_load_rlx(&lock->_word._value) & LW_LOCK_SORT) == LW_LOCK_COUNT;
-}
 
 static int acquire(lw_lock *lock, int priority, lw_nsec deadline, const void *site)
 {
@@ -22,7 +16,7 @@ static int acquire(lw_lock *lock, int priority, lw_nsec deadline, const void *si
 
     if (err < 0)
         return err;
-    return is_initialised(lock) ? lw_permits_acquire(SORT, lock, &call) : -EINVAL;
+    return lw_permits_are_made(lock) ? lw_permits_acquire(SORT, lock, &call) : -EINVAL;
 }
 
 int lw_priority_semaphore_acquire(lw_priority_semaphore *semaphore, int priority,
@@ -54,7 +48,7 @@ int lw_priority_semaphore_release(lw_priority_semaphore *semaphore, uint32_t fla
     uint64_t word, most;
     uint32_t free;
 
-    if ((flags & ~LW_STRICT) != 0 || !is_initialised(lock))
+    if ((flags & ~LW_STRICT) != 0 || !lw_permits_are_made(lock))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
@@ -78,7 +72,7 @@ void lw_priority_semaphore_reset(lw_priority_semaphore *semaphore)
     lw_lock *lock = &semaphore->lock;
     uint64_t word;
 
-    if (!is_initialised(lock) || lw_forked())
+    if (!lw_permits_are_made(lock) || lw_forked())
         return;
     word = lw_permits_take_guard(lock);
     (void)set_free(lock, word, (uint32_t)(word >> LW_LOCK_OWNER_SHIFT), UINT32_MAX);
@@ -86,7 +80,7 @@ void lw_priority_semaphore_reset(lw_priority_semaphore *semaphore)
 
 static int kind_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
-    return acquire(lock, lw_handed_priority(), deadline, site);
+    return acquire(lock, lw_lock_priority(), deadline, site);
 }
 
 static int kind_acquire(lw_lock *lock, lw_nsec deadline)
