@@ -195,9 +195,10 @@ static void push(struct lw_cold *cold, struct lw_hold hold)
     lw_store_rlx(&cold->nheld, lw_load_rlx(&cold->nheld) + 1);
 }
 
-int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
+int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode,
+                      const void *site)
 {
-    push(cold, lw_hold_of(lock, LW_HOLD_EXCLUSIVE, site, lw_load_rlx(&lw_coarse_ms)));
+    push(cold, lw_hold_of(lock, mode, site, lw_load_rlx(&lw_coarse_ms)));
     return 0;
 }
 
@@ -302,6 +303,39 @@ bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock)
         return false;
     lw_store_rlx(&cold->holds_lost, (uint16_t)(lost - 1));
     return true;
+}
+
+/* ---- held with others */
+
+uint32_t lw_hold_shared(struct lw_cold *cold, const lw_lock *lock)
+{
+    uint64_t entry = (uint64_t)(uintptr_t)lock | LW_HOLD_SHARED;
+    uint32_t count = lw_load_rlx(&cold->nheld), found = 0;
+    struct lw_hold_place place = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        place = i == 0 ? lw_hold_newest(cold) : lw_hold_older(cold, place);
+        found += lw_load_rlx(&lw_hold_in(cold, place)->lock) == entry;
+    }
+    return found;
+}
+
+void lw_hold_turn(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode,
+                  const void *site)
+{
+    uint32_t count = lw_load_rlx(&cold->nheld);
+    struct lw_hold_place place = {0};
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct lw_hold *hold;
+
+        place = i == 0 ? lw_hold_newest(cold) : lw_hold_older(cold, place);
+        hold = lw_hold_in(cold, place);
+        if (lw_hold_lock(hold) == lock) {
+            lw_hold_fill(hold, lw_hold_of(lock, mode, site, lw_load_rlx(&lw_coarse_ms)));
+            return;
+        }
+    }
 }
 
 /* ---- permits */

@@ -69,7 +69,8 @@ LW_INLINE void lw_hold_fill(struct lw_hold *hold, struct lw_hold with)
 }
 
 /* The fourth hold and those after it.  Returns 0, the result of an acquire. */
-int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site);
+int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode,
+                      const void *site);
 
 /* Permits are never lost for want of memory: it is there before they are taken.  reserve: 0, or
  * -ENOMEM; then push, once they are the caller's, or unreserve. */
@@ -87,29 +88,51 @@ bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t unit
 /* Drop all there are of that lock; how many. */
 uint64_t lw_hold_drop_all_units(struct lw_cold *cold, const lw_lock *lock);
 
+/* How often the lock is held with others. */
+uint32_t lw_hold_shared(struct lw_cold *cold, const lw_lock *lock);
+
+/* The newest hold of that lock, if there is one, is of that mode from now on. */
+void lw_hold_turn(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode,
+                  const void *site);
+
+LW_INLINE bool lw_hold_has_room(struct lw_cold *cold)
+{
+    return lw_load_rlx(&cold->nheld) < LW_HOLDS_INLINE;
+}
+
 /* The caller has just taken the lock.  Returns 0, so that an acquire can end with it. */
-LW_INLINE int lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void *site)
+LW_INLINE int lw_hold_push_as(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode,
+                              const void *site)
 {
     uint32_t count = lw_load_rlx(&cold->nheld);
 
     if (lw_unlikely(count >= LW_HOLDS_INLINE))
-        return lw_hold_push_more(cold, lock, site);
-    lw_hold_fill(&cold->held[count],
-                 lw_hold_of(lock, LW_HOLD_EXCLUSIVE, site, lw_load_rlx(&lw_coarse_ms)));
+        return lw_hold_push_more(cold, lock, mode, site);
+    lw_hold_fill(&cold->held[count], lw_hold_of(lock, mode, site, lw_load_rlx(&lw_coarse_ms)));
     lw_store_rlx(&cold->nheld, count + 1);
     return 0;
 }
 
+LW_INLINE int lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void *site)
+{
+    return lw_hold_push_as(cold, lock, LW_HOLD_EXCLUSIVE, site);
+}
+
 /* Drop the hold if it is the last one taken and lies in the record; false: lw_hold_remove(). */
-LW_INLINE bool lw_hold_pop(struct lw_cold *cold, const lw_lock *lock)
+LW_INLINE bool lw_hold_pop_as(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode)
 {
     uint32_t last = lw_load_rlx(&cold->nheld) - 1;
-    uint64_t entry = (uint64_t)(uintptr_t)lock | LW_HOLD_EXCLUSIVE;
+    uint64_t entry = (uint64_t)(uintptr_t)lock | mode;
 
     if (lw_unlikely(last >= LW_HOLDS_INLINE || lw_load_rlx(&cold->held[last].lock) != entry))
         return false;
     lw_store_rlx(&cold->nheld, last);
     return true;
+}
+
+LW_INLINE bool lw_hold_pop(struct lw_cold *cold, const lw_lock *lock)
+{
+    return lw_hold_pop_as(cold, lock, LW_HOLD_EXCLUSIVE);
 }
 
 /* Drop the hold wherever it is; false: there is none, and none was lost. */

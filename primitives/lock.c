@@ -72,13 +72,19 @@ bool lw_owned(const lw_lock *lock)
 {
     struct lw_record *me = lw_current();
 
+    if (lw_load_rlx(&lock->_word._value) == (LW_LOCK_COUNT | LW_LOCK_FACES)) /* to read */
+        return lw_rwlock_reads(lock);
     return me != NULL && lw_owner(lock).id == lw_load_rlx(&lw_record_cold(me)->id);
 }
 
 /* By what the lock is, not by its kind, which may be the user's. */
 static void release_of(struct lw_record *me, lw_lock *lock)
 {
-    if ((lw_load_rlx(&lock->_word._value) & LW_LOCK_HANDED) != 0)
+    uint64_t word = lw_load_rlx(&lock->_word._value);
+
+    if (lw_lock_has_faces(word))
+        (void)lw_rwlock_release_of(lock, me);
+    else if ((word & LW_LOCK_HANDED) != 0)
         (void)lw_handed_release_of(lock, me);
     else
         (void)lw_mutex_release_of(lock, me);
@@ -132,6 +138,8 @@ static void abandon_all(struct lw_record *me)
             abandon_units(me, lock);
         else if (mode == LW_HOLD_WAKER)
             lw_once_abandon(lock, me);
+        else if (mode == LW_HOLD_SHARED)
+            lw_rwlock_leave(lock);
         else
             abandon_lock(me, lock);
         if (lw_load_rlx(&cold->nheld) == count)

@@ -16,6 +16,7 @@
  *         HANDED 64  it is handed on, first come first served (handed.c)
  *         HEAP 192   it is handed on by priority (handed.c, heap.h)
  *         COUNT 128  it has permits, and no owner: above the flags is a number of theirs
+ *     FACES 8        with HANDED or COUNT: of an lw_rwlock, whose word is rwlock.h's
  *
  * Of events, conditions and channels bit 0 is the guard as well and the others are the file's own;
  * their words, and those of permits, are written under the guard only. */
@@ -39,6 +40,7 @@
 #define LW_LOCK_HANDED ((uint64_t)LW_LOCK_HANDED_)
 #define LW_LOCK_COUNT ((uint64_t)LW_LOCK_COUNT_)
 #define LW_LOCK_HEAP ((uint64_t)LW_LOCK_HEAP_)
+#define LW_LOCK_FACES ((uint64_t)LW_LOCK_FACES_)
 #define LW_LOCK_SORT LW_LOCK_HEAP
 #define LW_LOCK_FLAGS UINT64_C(255)
 #define LW_LOCK_OWNER_SHIFT 8
@@ -53,6 +55,16 @@ int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
  * is not the owner. */
 int lw_mutex_release_of(lw_lock *lock, struct lw_record *me);
 int lw_handed_release_of(lw_lock *lock, struct lw_record *me);
+
+/* An lw_rwlock, which holds know by its face `write`: the same; it is read once less; a reader who
+ * waits knows who writes; as lw_lock_mark(). */
+int lw_rwlock_release_of(lw_lock *write, struct lw_record *me);
+void lw_rwlock_leave(lw_lock *write);
+void lw_rwlock_hint(lw_lock *write);
+void lw_rwlock_mark(lw_lock *write, uint64_t flag);
+
+/* The caller reads it. */
+bool lw_rwlock_reads(const lw_lock *read);
 
 /* Permits of a bounded semaphore are nobody's any more, which serves those who wait; flag: or,
  * since their owner has ended, sends them to look, as lw_lock_mark(). */
@@ -129,6 +141,12 @@ LW_INLINE uint64_t lw_lock_take(lw_lock *lock)
 LW_INLINE bool lw_lock_has_heap(uint64_t word)
 {
     return (word & LW_LOCK_SORT) == LW_LOCK_HEAP;
+}
+
+/* It is one of the two faces of an lw_rwlock. */
+LW_INLINE bool lw_lock_has_faces(uint64_t word)
+{
+    return (word & LW_LOCK_FACES) != 0 && (word & LW_LOCK_SORT) != 0;
 }
 
 /* What must hold of a word whenever nobody has the guard. */

@@ -30,6 +30,10 @@ void lw_owner_hint_all(struct lw_cold *cold)
         if (lw_hold_mode(hold) != LW_HOLD_EXCLUSIVE ||
             !(lw_load_rlx(&own->_word._value) & LW_LOCK_QUEUED))
             continue;
+        if (lw_lock_has_faces(lw_load_rlx(&own->_word._value))) {
+            lw_rwlock_hint(own);
+            continue;
+        }
         word = lw_lock_take(own); /* [L2] */
         lw_lock_hint(own, word);
         lw_lock_drop(own, word);
@@ -47,9 +51,14 @@ LW_NOINLINE int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock)
 void lw_lock_mark(lw_lock *lock, uint64_t flag)
 {
     struct lw_wake_batch batch = {0};
-    uint64_t word = lw_lock_take(lock); /* [L2] */
     struct lw_record *waiter;
+    uint64_t word;
 
+    if (lw_lock_has_faces(lw_load_rlx(&lock->_word._value))) {
+        lw_rwlock_mark(lock, flag);
+        return;
+    }
+    word = lw_lock_take(lock); /* [L2] */
     while ((waiter = lw_lock_has_heap(word) ? lw_heap_claim(&lock->_queue)
                                             : lw_queue_claim(&lock->_queue)) != NULL)
         lw_wake_batch_add(&batch, waiter);

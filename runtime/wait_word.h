@@ -76,6 +76,8 @@ enum lw_wait_kind {
     LW_WAIT_LATCH,
     LW_WAIT_BARRIER,
     LW_WAIT_ONCE,
+    LW_WAIT_SHARED,
+    LW_WAIT_UPGRADE,
     LW_WAIT_KINDS,
 };
 
@@ -112,7 +114,7 @@ LW_INLINE bool lw_wait_can_end(uint64_t seen)
 LW_INLINE bool lw_wait_is_in_graph(enum lw_wait_kind kind)
 {
     return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION ||
-           kind == LW_WAIT_ONCE;
+           kind == LW_WAIT_ONCE || kind == LW_WAIT_SHARED || kind == LW_WAIT_UPGRADE;
 }
 
 /* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then

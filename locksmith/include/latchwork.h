@@ -22,6 +22,7 @@
 #include <latchwork/priority_lock.h>
 #include <latchwork/releasing.h>
 #include <latchwork/rlock.h>
+#include <latchwork/rwlock.h>
 #include <latchwork/runtime.h>
 #include <latchwork/scope.h>
 #include <latchwork/semaphore.h>

@@ -31,7 +31,8 @@ static int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *e
 }
 
 /* No list of holds but what lies in the record. */
-int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, const void *site)
+int lw_hold_push_more(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode,
+                      const void *site)
 {
     return 0;
 }

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* lw_rwlock: to take it and to give it back, by either of its faces.  The word, the invariants and
+ * the pairs are in rwlock.h; whose turn it is, in rwlock_turn.c. */
+#include "primitives/rwlock.h"
+
+#include <stddef.h>
+
+enum { QUEUE_FOR_IT = 1, ORPHANED = 2 }; /* look(): beside 0 and negative codes */
+
+static lw_rwlock *of_write(const lw_lock *lock)
+{
+    return (lw_rwlock *)(uintptr_t)lock;
+}
+
+static lw_rwlock *of_read(const lw_lock *lock)
+{
+    return (lw_rwlock *)((uintptr_t)lock - offsetof(lw_rwlock, read));
+}
+
+/* ---- acquire */
+
+/* Nobody is inside who keeps the caller out, and it is nobody else's turn. */
+static bool is_open(const lw_rwlock *rw, uint64_t word, const struct lw_rw_call *call)
+{
+    if (lw_rw_is_read(word))
+        return call->face == LW_RW_TO_READ && (call->reads || lw_rw_may_join(rw));
+    return (word & ~LW_LOCK_FLAGS) == 0;
+}
+
+/* What the word says to one who comes; 0: it is the caller's, by the word that is given back. */
+static int look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *call)
+{
+    uint64_t owner = *word & ~LW_LOCK_FLAGS, mine = lw_owner_word(call->me);
+    int err = lw_lock_end_error(*word);
+
+    if (err < 0)
+        return err;
+    if (lw_recheck(is_open(rw, *word, call))) { /* else we sleep, and nobody will hand it on */
+        *word = call->face == LW_RW_TO_READ ? lw_rw_with_reader(*word) : *word | mine;
+        return 0;
+    }
+    if (lw_recheck(!lw_rw_is_read(*word) && lw_owner_is_gone(owner)))
+        return ORPHANED; /* unseen, nobody would ever release it */
+    if (call->deadline == LW_NOW)
+        return lw_timeout_error(LW_NOW);
+    return (lw_rw_is_read(*word) ? call->reads : owner == mine) ? -EDEADLK : QUEUE_FOR_IT;
+}
+
+static void **queue_of(lw_rwlock *rw, enum lw_rw_face face)
+{
+    return face == LW_RW_TO_READ ? &rw->read._queue : &rw->write._queue;
+}
+
+/* Take it, or fail, or queue for it: one guard section. */
+static int try_under_guard(lw_rwlock *rw, const struct lw_rw_call *call)
+{
+    uint64_t word = lw_rw_take_guard(rw);
+    int err = look(rw, &word, call);
+
+    if (err == QUEUE_FOR_IT) {
+        lw_rw_begin(rw, call->face == LW_RW_TO_READ ? LW_WAIT_SHARED : LW_WAIT_LOCK, call);
+        lw_queue_push(queue_of(rw, call->face), &lw_record_cold(call->me)->node);
+    }
+    lw_rw_drop_guard(rw, word);
+    return err;
+}
+
+/* The wait ended without the lock.  Those who waited for this one only may go on. */
+static void leave_queue(lw_rwlock *rw, const struct lw_rw_call *call)
+{
+    uint64_t word = lw_rw_take_guard(rw);
+
+    lw_queue_remove(queue_of(rw, call->face), &lw_record_cold(call->me)->node);
+    if (lw_needed(rw->read._queue != NULL))
+        lw_rw_settle(rw, word, LW_RW_TO_WRITE);
+    else
+        lw_rw_drop_guard(rw, word);
+}
+
+static int wait_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
+{
+    enum lw_outcome outcome;
+
+    lw_owner_hint(call->me);
+    outcome = lw_wait_finish(call->me);
+    if (outcome == LW_GRANTED)
+        return 0;
+    if (outcome == LW_RETRY) /* its owner has ended: see what it is now */
+        return QUEUE_FOR_IT;
+    leave_queue(rw, call);
+    return lw_wait_error(call->me, outcome);
+}
+
+static int contend(lw_rwlock *rw, const struct lw_rw_call *call)
+{
+    int err;
+
+    if ((lw_load_rlx(&rw->write._word._value) & LW_LOCK_FACES) == 0) /* zeroed */
+        return -EINVAL;
+    do {
+        err = try_under_guard(rw, call);
+        if (err == QUEUE_FOR_IT)
+            err = wait_for_it(rw, call);
+    } while (err == QUEUE_FOR_IT);
+    if (err != ORPHANED)
+        return err;
+    lw_lock_mark(&rw->write, LW_LOCK_DEAD);
+    return -ENOTRECOVERABLE;
+}
+
+/* ---- write */
+
+static LW_NOINLINE int write_slow(lw_lock *lock, struct lw_record *me, lw_nsec deadline,
+                                  const void *site)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    struct lw_rw_call call = {me, deadline, site, LW_RW_TO_WRITE, lw_hold_shared(cold, lock) != 0};
+    int err = contend(of_write(lock), &call);
+
+    return err == 0 ? lw_hold_push(cold, lock, site) : err;
+}
+
+static LW_NOINLINE int write_entering(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    struct lw_record *me;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (err < 0)
+        return err;
+    lw_owner_note(me);
+    return write_slow(lock, me, deadline, site);
+}
+
+/* All calls are in tail position, here and below, so that the fast path saves no register. */
+static int write_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    struct lw_thread *thread = lw_thread_self();
+    uint64_t free = LW_RW_FREE, mine;
+
+    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0 ||
+                    lw_load_rlx(&thread->budget) <= 1))
+        return write_entering(lock, deadline, site);
+    (void)lw_thread_spend(thread, deadline != LW_NOW);
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free, mine | LW_RW_FREE))) /* [L1] [L3] */
+        return write_slow(lock, lw_load_rlx(&thread->current), deadline, site);
+    return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
+}
+
+static LW_NOINLINE int write_release_slow(lw_lock *lock, struct lw_cold *cold)
+{
+    uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
+    uint64_t word = lw_load_rlx(&lock->_word._value);
+    lw_rwlock *rw = of_write(lock);
+
+    if ((word & LW_LOCK_FACES) == 0)
+        return -EINVAL;
+    if (!lw_rw_is_written_by(word, mine))
+        return -EPERM;
+    (void)lw_owner_forget(cold, lock);
+    if (!(word & (LW_LOCK_GUARD | LW_LOCK_QUEUED)) &&
+        lw_cas_acq_rel(&lock->_word._value, &word, LW_RW_FREE)) /* [L1] */
+        return 0;
+    (void)lw_rw_take_guard(rw);
+    lw_rw_settle(rw, LW_RW_FREE,
+                 rw->flags == LW_RWLOCK_PREFER_WRITERS ? LW_RW_TO_WRITE : LW_RW_TO_READ);
+    return 0;
+}
+
+static int write_release(lw_lock *lock)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_record *me;
+    uint64_t mine;
+
+    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0)) {
+        me = lw_current();
+        return me != NULL ? write_release_slow(lock, lw_record_cold(me)) : -EPERM;
+    }
+    mine |= LW_RW_FREE;
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, LW_RW_FREE))) /* [L1] */
+        return write_release_slow(lock, lw_load_rlx(&thread->cold));
+    if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
+        return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
+    return 0;
+}
+
+/* Free, or being read, by somebody or also by the caller. */
+static bool write_locked(const lw_lock *lock)
+{
+    uint64_t word = lw_load_rlx(&lock->_word._value);
+
+    return (word & ~LW_LOCK_FLAGS) != 0 && !(word & LW_LOCK_DEAD);
+}
+
+/* ---- read */
+
+/* Without the guard: one reader more, while nobody waits. */
+static bool join_readers(lw_lock *write)
+{
+    uint64_t seen = lw_load_rlx(&write->_word._value);
+
+    while (seen == LW_RW_FREE || (seen & LW_LOCK_FLAGS) == LW_RW_READ) {
+        uint64_t joined = seen == LW_RW_FREE ? LW_RW_READ | LW_RW_READER : seen + LW_RW_READER;
+
+        if (lw_cas_acq_rel(&write->_word._value, &seen, joined)) /* [L1] */
+            return true;
+    }
+    return false;
+}
+
+/* What is shielded is to happen: there a hold is rather lost than the acquire refused. */
+static int read_slow(lw_rwlock *rw, struct lw_record *me, lw_nsec deadline, const void *site)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+    bool reads = lw_hold_shared(cold, &rw->write) != 0;
+    struct lw_rw_call call = {me, deadline, site, LW_RW_TO_READ, reads};
+    int err = lw_hold_reserve_units(cold, 1);
+
+    if (err < 0 && lw_load_rlx(&cold->shields) == 0)
+        return err;
+    err = join_readers(&rw->write) ? 0 : contend(rw, &call);
+    if (err == 0)
+        return lw_hold_push_as(cold, &rw->write, LW_HOLD_SHARED, site);
+    lw_hold_unreserve(cold);
+    return err;
+}
+
+static LW_NOINLINE int read_entering(lw_rwlock *rw, lw_nsec deadline, const void *site)
+{
+    struct lw_record *me;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (err < 0)
+        return err;
+    lw_owner_note(me);
+    return read_slow(rw, me, deadline, site);
+}
+
+static int read_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    struct lw_thread *thread = lw_thread_self();
+    lw_rwlock *rw = of_read(lock);
+
+    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
+                    lw_load_rlx(&thread->budget) <= 1 ||
+                    !lw_hold_has_room(lw_load_rlx(&thread->cold))))
+        return read_entering(rw, deadline, site);
+    (void)lw_thread_spend(thread, deadline != LW_NOW);
+    if (lw_unlikely(!join_readers(&rw->write)))
+        return read_slow(rw, lw_load_rlx(&thread->current), deadline, site);
+    return lw_hold_push_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED, site);
+}
+
+/* One of several readers, or one for whom nobody waits. */
+static bool can_just_leave(uint64_t word)
+{
+    return !(word & (LW_LOCK_GUARD | LW_RW_UPGRADING)) &&
+           (lw_rw_readers(word) > 1 || !(word & LW_LOCK_QUEUED));
+}
+
+/* The caller's hold is gone. */
+static int leave_readers(lw_rwlock *rw)
+{
+    uint64_t seen = lw_load_rlx(&rw->write._word._value);
+
+    while (can_just_leave(seen)) {
+        uint64_t left = lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE;
+
+        if (lw_cas_acq_rel(&rw->write._word._value, &seen, left)) /* [L1] */
+            return 0;
+    }
+    seen = lw_rw_take_guard(rw);
+    lw_rw_settle(rw, lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE,
+           rw->flags == LW_RWLOCK_PREFER_READERS ? LW_RW_TO_READ : LW_RW_TO_WRITE);
+    return 0;
+}
+
+static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
+{
+    uint64_t word = lw_load_rlx(&rw->write._word._value);
+    struct lw_record *me = lw_current();
+
+    if ((word & LW_LOCK_FACES) == 0)
+        return -EINVAL;
+    if (me == NULL || !lw_rw_is_read(word) || !lw_hold_remove(lw_record_cold(me), &rw->write))
+        return -EPERM;
+    return leave_readers(rw);
+}
+
+static int read_release(lw_lock *lock)
+{
+    struct lw_thread *thread = lw_thread_self();
+    lw_rwlock *rw = of_read(lock);
+
+    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
+                    !lw_hold_pop_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED)))
+        return read_release_slow(rw);
+    return leave_readers(rw);
+}
+
+static bool reads(const lw_rwlock *rw)
+{
+    struct lw_record *me = lw_current();
+
+    return me != NULL && lw_hold_shared(lw_record_cold(me), &rw->write) != 0;
+}
+
+/* Who waits for a lock that is read is a writer, or waits for one. */
+static bool read_locked(const lw_lock *lock)
+{
+    const lw_rwlock *rw = of_read(lock);
+    uint64_t word = lw_load_rlx(&rw->write._word._value);
+
+    if (!lw_rw_is_read(word))
+        return write_locked(&rw->write);
+    return (word & LW_LOCK_QUEUED) != 0 && rw->flags != LW_RWLOCK_PREFER_READERS && !reads(rw);
+}
+
+/* ---- for the functions of all locks */
+
+bool lw_rwlock_reads(const lw_lock *read)
+{
+    return reads(of_read(read));
+}
+
+void lw_rwlock_hint(lw_lock *write)
+{
+    lw_rw_drop_guard(of_write(write), lw_rw_take_guard(of_write(write)));
+}
+
+int lw_rwlock_release_of(lw_lock *write, struct lw_record *me)
+{
+    return write_release_slow(write, lw_record_cold(me));
+}
+
+void lw_rwlock_leave(lw_lock *write)
+{
+    if (lw_rw_is_read(lw_load_rlx(&write->_word._value)))
+        leave_readers(of_write(write));
+}
+
+void lw_rwlock_mark(lw_lock *write, uint64_t flag)
+{
+    lw_rwlock *rw = of_write(write);
+    struct lw_wake_batch all = {0};
+    uint64_t word = lw_rw_take_guard(rw);
+
+    lw_queue_claim_all(&rw->write._queue, &all);
+    lw_queue_claim_all(&rw->read._queue, &all);
+    lw_rw_drop_guard(rw, flag == LW_LOCK_DEAD ? word | flag : LW_RW_FREE | flag);
+    lw_wake_collected(&all, LW_RETRY);
+}
+
+/* ---- the kinds */
+
+static int write_acquire(lw_lock *lock, lw_nsec deadline)
+{
+    return write_acquire_at(lock, deadline, __builtin_return_address(0));
+}
+
+static int read_acquire(lw_lock *lock, lw_nsec deadline)
+{
+    return read_acquire_at(lock, deadline, __builtin_return_address(0));
+}
+
+const lw_lock_kind lw_rwlock_write_kind = {
+    .name = "rwlock, to write",
+    .acquire = write_acquire,
+    .release = write_release,
+    .locked = write_locked,
+    ._self = &lw_rwlock_write_kind,
+    ._acquire_at = write_acquire_at,
+};
+
+const lw_lock_kind lw_rwlock_read_kind = {
+    .name = "rwlock, to read",
+    .acquire = read_acquire,
+    .release = read_release,
+    .locked = read_locked,
+    ._self = &lw_rwlock_read_kind,
+    ._acquire_at = read_acquire_at,
+};
