@@ -310,6 +310,27 @@ static int expire_the_upgrade(void *arg)
     return 0;
 }
 
+/* Another begins when the one that was cancelled has not gone yet. */
+static int upgrade_after_one_that_was_cancelled(void *arg)
+{
+    lw_task upgrader;
+    int err;
+
+    set_up(arg);
+    LW_SIM_CHECK(lw_acquire(&it.rw.read, LW_FOREVER) == 0);
+    upgrader = start_waiting(upgrade_or_give_up, NULL);
+    LW_SIM_CHECK(lw_cancel(upgrader) == 0);
+    LW_SIM_CHECK(lw_release(&it.rw.read) == 0);
+    LW_SIM_CHECK(lw_acquire(&it.rw.read, LW_FOREVER) == 0);
+    err = lw_rwlock_upgrade(&it.rw, LW_FOREVER);
+    LW_SIM_CHECK(err == 0 || err == -EDEADLK);
+    LW_SIM_CHECK(lw_release(err == 0 ? &it.rw.write : &it.rw.read) == 0);
+    LW_SIM_CHECK(end_of(upgrader) == 0);
+    LW_SIM_CHECK(nobody_waited());
+    check_free();
+    return 0;
+}
+
 /* Two at once: one of them gets it. */
 static int upgrade_or_be_refused(void *arg)
 {
@@ -350,6 +371,7 @@ Test(rwlock, waits_that_end_take_nobody_with_them)
     all_modes(expire_the_writer);
     all_modes(cancel_the_upgrade);
     all_modes(expire_the_upgrade);
+    all_modes(upgrade_after_one_that_was_cancelled);
     all_modes(upgrade_two);
 }
 
@@ -358,6 +380,7 @@ Test(rwlock, small_instances_in_every_order)
     every_mode(cancel_the_writer, 1, 300);
     every_mode(cancel_the_upgrade, 1, 300);
     every_mode(expire_the_upgrade, 1, 300);
+    every_mode(upgrade_after_one_that_was_cancelled, 1, 300);
     every_mode(upgrade_two, 1, 300);
 }
 
