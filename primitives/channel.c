@@ -27,7 +27,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "primitives/lock.h"
+#include "primitives/arm.h"
 #include "runtime/fork.h"
 
 enum { GUARD = 1, RECEIVERS = 2, SENDERS = 4, CLOSED = 8 };
@@ -114,6 +114,14 @@ LW_INLINE struct lw_record *claim(void **queue, uint64_t bit, uint64_t *word)
     return record;
 }
 
+static void leave_queue(lw_channel *channel, void **queue, uint64_t bit, struct lw_node *node)
+{
+    uint64_t word = take_guard(channel);
+
+    lw_queue_remove(queue, node);
+    drop_guard(channel, *queue == NULL ? word & ~bit : word);
+}
+
 /* The call as the fast path leaves it: the guard is held. */
 struct call {
     struct lw_record *me;
@@ -144,12 +152,8 @@ LW_INLINE int wait_in(lw_channel *channel, void **queue, uint64_t bit, enum lw_w
     outcome = lw_wait_finish(call.me);
     if (lw_likely(outcome == LW_GRANTED))
         return 0;
-    if (outcome != LW_CLOSED) { /* it was not taken out of the queue */
-        uint64_t word = take_guard(channel);
-
-        lw_queue_remove(queue, &cold->node);
-        drop_guard(channel, *queue == NULL ? word & ~bit : word);
-    }
+    if (outcome != LW_CLOSED) /* it was not taken out of the queue */
+        leave_queue(channel, queue, bit, &cold->node);
     return lw_wait_error(call.me, outcome);
 }
 
@@ -314,6 +318,48 @@ void lw_channel_close(lw_channel *channel)
     lw_queue_claim_all(&channel->_senders, &all);
     drop_guard(channel, (word & ~(uint64_t)(RECEIVERS | SENDERS)) | CLOSED);
     lw_wake_collected(&all, LW_CLOSED);
+}
+
+/* ---- arms of lw_select() */
+
+/* Another task than that of the arm waits in the queue. */
+static bool meets_another(void *const *queue, const struct lw_cold *arm)
+{
+    struct lw_node *head = lw_queue_head(queue), *node = head;
+
+    if (head == NULL)
+        return false;
+    do {
+        if (lw_node_record(node) != (struct lw_record *)(uintptr_t)lw_load_rlx(&arm->wait))
+            return true;
+        node = node->next;
+    } while (node != head);
+    return false;
+}
+
+int lw_channel_watch(lw_channel *channel, bool send, struct lw_cold *arm)
+{
+    uint64_t word = take_guard(channel), bit = send ? SENDERS : RECEIVERS;
+    void **mine = send ? &channel->_senders : &channel->wait._queue;
+    void **others = send ? &channel->wait._queue : &channel->_senders;
+    bool now = send ? channel->_count < channel->_capacity : channel->_count != 0;
+
+    now = now || (word & CLOSED) != 0 || meets_another(others, arm);
+    if (lw_recheck(now)) {
+        drop_guard(channel, word);
+        return ARM_TRY;
+    }
+    lw_queue_push(mine, &arm->node);
+    drop_guard(channel, word | bit);
+    return 0;
+}
+
+void lw_channel_leave(lw_channel *channel, bool send, struct lw_cold *arm)
+{
+    if (send)
+        leave_queue(channel, &channel->_senders, SENDERS, &arm->node);
+    else
+        leave_queue(channel, &channel->wait._queue, RECEIVERS, &arm->node);
 }
 
 bool lw_channel_closed(const lw_channel *channel)

@@ -24,7 +24,7 @@
 
 #include <errno.h>
 
-#include "primitives/lock.h"
+#include "primitives/arm.h"
 #include "runtime/fork.h"
 
 enum { GUARD = 1, QUEUED = 2, SET = 4, VALUED = 8 };
@@ -59,11 +59,11 @@ static void deliver(enum mode mode, void *data, void *value)
         *(void **)data = value;
 }
 
-static void leave_queue(lw_event *event, struct lw_record *me)
+static void leave_queue(lw_event *event, struct lw_node *node)
 {
     uint64_t word = take_guard(event);
 
-    lw_queue_remove(&event->wait._queue, &lw_record_cold(me)->node);
+    lw_queue_remove(&event->wait._queue, node);
     if (event->wait._queue == NULL)
         word &= ~(uint64_t)(QUEUED | VALUED);
     drop_guard(event, word);
@@ -96,7 +96,7 @@ static LW_NOINLINE int wait_slow(lw_event *event, struct lw_record *me, struct w
     drop_guard(event, word | QUEUED);
     outcome = lw_wait_finish(me);
     if (outcome != LW_GRANTED)
-        leave_queue(event, me);
+        leave_queue(event, &cold->node);
     return lw_wait_error(me, outcome);
 }
 
@@ -109,18 +109,18 @@ static void collect(lw_event *event, uint64_t word, void *value, struct lw_wake_
 
     do {
         struct lw_record *record = lw_node_record(node);
-        struct lw_cold *cold = lw_record_cold(record);
+        struct lw_cold *cold = lw_node_cold(node);
 
         next = node->next;
         more = node != last;
         __builtin_prefetch(next, 1);
         node->next = node->prev = NULL;
         if (!(word & VALUED)) {
-            if (lw_wake_claim(record))
+            if (lw_node_claim(node))
                 lw_wake_batch_add(woken, record);
         } else if (!is_wanted(lw_load_rlx(&cold->mode), cold->data, value)) {
             lw_queue_push(&rest, node);
-        } else if (lw_wake_claim(record)) {
+        } else if (lw_node_claim(node)) {
             deliver(lw_load_rlx(&cold->mode), cold->data, value);
             lw_wake_batch_add(woken, record);
         }
@@ -222,4 +222,27 @@ int lw_event_wait_for(lw_event *event, const void *wanted, lw_nsec deadline)
 {
     return enter_and_wait(event, (struct want){VALUE, false, (void *)wanted}, deadline,
                           __builtin_return_address(0));
+}
+
+/* ---- arms of lw_select() */
+
+int lw_event_watch(lw_event *event, struct lw_cold *arm)
+{
+    uint64_t word = take_guard(event);
+
+    if (lw_recheck((word & SET) != 0)) {
+        drop_guard(event, word);
+        return ARM_TRY;
+    }
+    lw_store_rlx(&arm->mode, ANY);
+    if (arm->data != NULL)
+        word |= VALUED;
+    lw_queue_push(&event->wait._queue, &arm->node);
+    drop_guard(event, word | QUEUED);
+    return 0;
+}
+
+void lw_event_leave(lw_event *event, struct lw_cold *arm)
+{
+    leave_queue(event, &arm->node);
 }

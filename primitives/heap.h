@@ -150,7 +150,7 @@ LW_INLINE struct lw_record *lw_heap_claim(void **heap)
 
     while ((root = (struct lw_node *)*heap) != NULL) {
         lw_heap_remove(heap, root);
-        if (lw_wake_claim(lw_node_record(root)))
+        if (lw_node_claim(root))
             return lw_node_record(root);
     }
     return NULL;

@@ -192,9 +192,13 @@ LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
 /* Give a mutex away whose GUARD and whose owner's leave the caller has. */
 static void hand_on(lw_lock *lock, uint64_t word)
 {
-    enum lw_outcome outcome = (word & FAIR) != 0 ? LW_GRANTED : LW_RETRY;
-    struct lw_record *heir = (word & WOKEN) != 0 ? NULL : lw_queue_claim(&lock->_queue);
+    struct lw_node *head = (word & WOKEN) != 0 ? NULL : lw_queue_claim_node(&lock->_queue);
+    struct lw_record *heir = head != NULL ? lw_node_record(head) : NULL;
+    enum lw_outcome outcome = LW_RETRY;
     uint64_t owner = 0;
+
+    if ((word & FAIR) != 0 || (head != NULL && lw_node_is_arm(head)))
+        outcome = LW_GRANTED; /* a select does not come back to contend */
 
     word &= WOKEN;
     if (heir != NULL && outcome == LW_GRANTED)

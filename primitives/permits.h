@@ -109,7 +109,7 @@ LW_INLINE void lw_permits_serve(enum lw_permits sort, lw_lock *lock, uint64_t wo
         if (!lw_permits_are_there(sort, lock, word, permits))
             break;
         lw_permits_unlink(sort, lock, head);
-        if (!lw_wake_claim(lw_node_record(head)))
+        if (!lw_node_claim(head))
             continue;
         lw_permits_take(sort, lock, permits);
         lw_wake_batch_add(served, lw_node_record(head));
@@ -119,12 +119,12 @@ LW_INLINE void lw_permits_serve(enum lw_permits sort, lw_lock *lock, uint64_t wo
 }
 
 /* The wait ended without permits.  Those behind a head that wanted many may be admissible now. */
-LW_INLINE void lw_permits_leave(enum lw_permits sort, lw_lock *lock, struct lw_record *me)
+LW_INLINE void lw_permits_leave(enum lw_permits sort, lw_lock *lock, struct lw_node *node)
 {
     struct lw_wake_batch served = {0};
     uint64_t word = lw_permits_take_guard(lock);
 
-    lw_permits_unlink(sort, lock, &lw_record_cold(me)->node);
+    lw_permits_unlink(sort, lock, node);
     if (lw_needed(lock->_queue != NULL))
         lw_permits_serve(sort, lock, word, &served);
     lw_permits_drop_guard(sort, lock, word);
@@ -178,7 +178,7 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
         outcome = lw_wait_finish(call->me);
     } while (sort == LW_PERMITS_HELD && outcome == LW_RETRY);
     if (outcome != LW_GRANTED)
-        lw_permits_leave(sort, lock, call->me);
+        lw_permits_leave(sort, lock, &lw_record_cold(call->me)->node);
     return lw_wait_error(call->me, outcome);
 }
 

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "primitives/arm.h"
+
 enum { QUEUE_FOR_IT = 1, ORPHANED = 2 }; /* look(): beside 0 and negative codes */
 
 static lw_rwlock *of_write(const lw_lock *lock)
@@ -66,11 +68,11 @@ static int try_under_guard(lw_rwlock *rw, const struct lw_rw_call *call)
 }
 
 /* The wait ended without the lock.  Those who waited for this one only may go on. */
-static void leave_queue(lw_rwlock *rw, const struct lw_rw_call *call)
+static void leave_queue(lw_rwlock *rw, enum lw_rw_face face, struct lw_node *node)
 {
     uint64_t word = lw_rw_take_guard(rw);
 
-    lw_queue_remove(queue_of(rw, call->face), &lw_record_cold(call->me)->node);
+    lw_queue_remove(queue_of(rw, face), node);
     if (lw_needed(rw->read._queue != NULL))
         lw_rw_settle(rw, word, LW_RW_TO_WRITE);
     else
@@ -87,7 +89,7 @@ static int wait_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
         return 0;
     if (outcome == LW_RETRY) /* its owner has ended: see what it is now */
         return QUEUE_FOR_IT;
-    leave_queue(rw, call);
+    leave_queue(rw, call->face, &lw_record_cold(call->me)->node);
     return lw_wait_error(call->me, outcome);
 }
 
@@ -349,6 +351,55 @@ void lw_rwlock_mark(lw_lock *write, uint64_t flag)
     lw_queue_claim_all(&rw->read._queue, &all);
     lw_rw_drop_guard(rw, flag == LW_LOCK_DEAD ? word | flag : LW_RW_FREE | flag);
     lw_wake_collected(&all, LW_RETRY);
+}
+
+/* ---- arms of lw_select() */
+
+static lw_rwlock *of_face(lw_lock *face, struct lw_rw_call *call)
+{
+    bool is_read_face = lw_load_rlx(&face->_word._value) == LW_RW_READ;
+
+    call->face = is_read_face ? LW_RW_TO_READ : LW_RW_TO_WRITE;
+    return is_read_face ? of_read(face) : of_write(face);
+}
+
+int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
+{
+    struct lw_rw_call call = {.me = me, .deadline = LW_FOREVER};
+    lw_rwlock *rw = of_face(face, &call);
+    int err = lw_hold_reserve_units(lw_record_cold(me), 1);
+    uint64_t word, seen;
+
+    if (err < 0)
+        return err;
+    call.reads = lw_hold_shared(lw_record_cold(me), &rw->write) != 0;
+    seen = word = lw_rw_take_guard(rw);
+    err = look(rw, &seen, &call);
+    if (err == QUEUE_FOR_IT) {
+        lw_queue_push(queue_of(rw, call.face), &arm->node);
+        err = 0;
+    } else if (err != -EDEADLK) {
+        err = ARM_TRY;
+    }
+    lw_rw_drop_guard(rw, word);
+    return err;
+}
+
+void lw_rwlock_unwatch(lw_lock *face, struct lw_cold *arm)
+{
+    struct lw_rw_call call = {0};
+    lw_rwlock *rw = of_face(face, &call);
+
+    leave_queue(rw, call.face, &arm->node);
+}
+
+void lw_rwlock_take_over(lw_lock *face, struct lw_record *me, const void *site)
+{
+    struct lw_rw_call call = {0};
+    lw_rwlock *rw = of_face(face, &call);
+
+    (void)lw_hold_push_as(lw_record_cold(me), &rw->write,
+                          call.face == LW_RW_TO_READ ? LW_HOLD_SHARED : LW_HOLD_EXCLUSIVE, site);
 }
 
 /* ---- the kinds */

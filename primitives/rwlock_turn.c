@@ -31,7 +31,7 @@ static uint64_t admit_writer(lw_rwlock *rw, uint64_t word, struct lw_wake_batch 
 /* No other reads any more: it writes, or its wait has ended, and it is just a reader. */
 static uint64_t admit_upgrader(lw_rwlock *rw, uint64_t word, struct lw_wake_batch *in)
 {
-    struct lw_record *upgrader = lw_node_record(lw_queue_pop(&rw->write._queue));
+    struct lw_record *upgrader = lw_node_record(lw_queue_pop(&rw->write._queue)); /* no arm */
 
     if (!lw_wake_claim(upgrader))
         return word & ~LW_RW_UPGRADING;

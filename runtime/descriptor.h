@@ -222,6 +222,12 @@ struct lw_io_call {
  * error. */
 int lw_io_wait(struct lw_io_call *call);
 
+/* The same for a wait that the caller has begun, of a node of that task: 0: the next edge ends it;
+ * 1: try again; an error.  After 0, when the wait is over, unwatch. */
+int lw_io_watch(struct lw_io_call *call, struct lw_node *node);
+void lw_io_unwatch(struct lw_descriptor *descriptor, enum lw_side_number side,
+                   struct lw_node *node);
+
 /* The system has run out of something, and no edge will tell when there is some again: wait 1 ms,
  * later up to 100 ms, or until one of our descriptors is closed.  [S] switches.  0: try again; an
  * error. */
@@ -241,6 +247,9 @@ enum { LW_ONCE_MORE = -4096 }; /* begin again without waiting; no error has this
 
 /* The call, from its entry to its end.  [S] switches. */
 ssize_t lw_io_run(struct lw_io_call *call, lw_io_try *try, void *arg);
+
+/* The try of lw_poll(): which of the call's events are there. */
+ssize_t lw_io_look(struct lw_io_call *call, void *arg);
 
 LW_INLINE struct lw_io_call lw_io_reading(int fd, lw_nsec deadline, const void *site)
 {

@@ -253,30 +253,6 @@ int lw_write_all(int fd, const void *buffer, size_t size, lw_nsec deadline)
     return (int)lw_io_run(&call, write_all, &bytes);
 }
 
-/* ---- poll */
-
-static ssize_t look(struct lw_io_call *call, void *arg)
-{
-    struct pollfd pollfd = {.fd = call->fd, .events = call->events};
-    ssize_t count;
-
-    (void)arg;
-    do {
-        count = lw_io_result(lw_sys.poll(&pollfd, 1, 0));
-    } while (lw_unlikely(count == -EINTR));
-    if (count <= 0)
-        return count < 0 ? count : -EAGAIN;
-    return pollfd.revents & POLLNVAL ? -EBADF : (ssize_t)pollfd.revents;
-}
-
-int lw_poll(int fd, short events, lw_nsec deadline)
-{
-    struct lw_io_call call = {
-        .fd = fd, .side = LW_SIDE_WATCH, .events = events, .deadline = deadline, .site = SITE};
-
-    return (int)lw_io_run(&call, look, NULL);
-}
-
 /* ---- messages */
 
 struct parcel {
@@ -348,7 +324,7 @@ static ssize_t receive_whole(struct lw_io_call *call, void *arg)
         struct msghdr rest = whole->asked;
         struct parcel parcel = {.message = &rest, .flags = whole->flags};
         struct iovec begun;
-        ssize_t count = whole->moved > 0 ? look(call, NULL) : 0;
+        ssize_t count = whole->moved > 0 ? lw_io_look(call, NULL) : 0;
 
         if (count < 0)
             return count;

@@ -88,7 +88,8 @@ static struct lw_record *joiner_for_ever(const struct lw_record *record)
     joiner = lw_peer_record(peer);
     cold = lw_record_cold(joiner);
     wait = lw_load_acq(&cold->wait); /* [W1] */
-    for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER;
+    for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER &&
+               lw_load_rlx(&cold->kind) == LW_WAIT_JOIN; /* a select has other ways out */
     lw_fence_acq(); /* [J3] */
     /* Without the second look the deadline may be that of its next wait: a cycle that is none. */
     if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) ||
@@ -190,6 +191,46 @@ int lw_join(lw_task task, int *status, lw_nsec deadline)
         }
     }
     return join_slow(task, status, deadline, __builtin_return_address(0));
+}
+
+/* ---- an arm of lw_select() */
+
+int lw_join_watch(lw_task task, struct lw_record *me)
+{
+    struct lw_record *record;
+    uint64_t ctl, peer, mine = lw_peer_joiner(me);
+    int err = look_up(task, &record, &ctl, &peer);
+
+    if (err < 0)
+        return err;
+    if (record == me)
+        return -EDEADLK;
+    if (lw_peer_join(record, ctl, mine, &peer)) /* [J1] [J2] */
+        return 0;
+    if (peer == mine) /* two arms */
+        return -EINVAL;
+    return lw_peer_is_taken(peer) ? -EBUSY : 1;
+}
+
+/* Nobody but the caller can reap it, so its record is the same as before. */
+bool lw_join_leave(lw_task task, struct lw_record *me, bool keep)
+{
+    struct lw_record *record = lw_record_of(task.id);
+    uint64_t mine = lw_peer_joiner(me);
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+
+    if (lw_peer_leave(record, ctl, mine))
+        return false;
+    if (!keep)
+        lw_store_rel(&record->peer, LW_PEER_DONE); /* [J1] for the next joiner, or detach */
+    return true;
+}
+
+int lw_join_take(lw_task task, int *status)
+{
+    struct lw_record *record = lw_record_of(task.id);
+
+    return reap(record, lw_load_rlx(&record->ctl), status);
 }
 
 int lw_detach(lw_task task)

@@ -6,15 +6,46 @@
 
 #include "runtime/wait_word.h"
 
-/* Embedded nodes only; select brings nodes of its own later. */
+/* A node is in a cold record: a task's, or one that an arm of lw_select() brings, so that a task
+ * can be in many queues at once.  Of an arm's only what queues and wakers look at is there, up to
+ * LW_ARM_BYTES, and `wait` is the address of the record that waits.  It lies in memory of the task:
+ * nobody touches it but under the guard of its object, or, having claimed its wait, until that is
+ * over. */
+enum { LW_ARM_BYTES = 128 };
+_Static_assert(offsetof(struct lw_cold, units) + 2 <= LW_ARM_BYTES, "all that is said of a wait");
+
 LW_INLINE struct lw_cold *lw_node_cold(struct lw_node *node)
 {
     return (struct lw_cold *)(void *)((char *)node - offsetof(struct lw_cold, node));
 }
 
+LW_INLINE bool lw_node_is_arm(const struct lw_node *node)
+{
+    return (uintptr_t)node - (uintptr_t)lw_colds >= (uintptr_t)LW_SLOTS_MAX * sizeof *lw_colds;
+}
+
 LW_INLINE struct lw_record *lw_node_record(struct lw_node *node)
 {
-    return lw_cold_record(lw_node_cold(node));
+    struct lw_cold *cold = lw_node_cold(node);
+
+    if (lw_unlikely(lw_node_is_arm(node)))
+        return (struct lw_record *)(uintptr_t)lw_load_rlx(&cold->wait);
+    return lw_cold_record(cold);
+}
+
+/* A waker wins the wait of a node: lw_wake_claim().  Which arm it was is noted in `child`, and what
+ * a waker looks at afterwards is then as of any other wait. */
+LW_INLINE bool lw_node_claim(struct lw_node *node)
+{
+    struct lw_record *record = lw_node_record(node);
+
+    if (!lw_wake_claim(record))
+        return false;
+    if (lw_unlikely(lw_node_is_arm(node))) {
+        lw_record_cold(record)->data = lw_node_cold(node)->data;
+        lw_record_cold(record)->child = lw_node_cold(node);
+    }
+    return true;
 }
 
 LW_INLINE struct lw_node *lw_queue_head(void *const *tail)
@@ -72,18 +103,21 @@ LW_INLINE struct lw_node *lw_queue_pop(void **tail)
     return head;
 }
 
-/* Pop nodes until one is claimed for a grant: that record, or NULL.  Under the guard. */
-LW_INLINE struct lw_record *lw_queue_claim(void **tail)
+/* Pop nodes until one is claimed for a grant: that one, or NULL.  Under the guard. */
+LW_INLINE struct lw_node *lw_queue_claim_node(void **tail)
 {
     struct lw_node *node;
 
-    while ((node = lw_queue_pop(tail)) != NULL) {
-        struct lw_record *record = lw_node_record(node);
+    while ((node = lw_queue_pop(tail)) != NULL && !lw_node_claim(node))
+        continue;
+    return node;
+}
 
-        if (lw_wake_claim(record))
-            return record;
-    }
-    return NULL;
+LW_INLINE struct lw_record *lw_queue_claim(void **tail)
+{
+    struct lw_node *node = lw_queue_claim_node(tail);
+
+    return node != NULL ? lw_node_record(node) : NULL;
 }
 
 #endif

@@ -212,6 +212,32 @@ static enum lw_wait_kind wait_kind(const struct lw_io_call *call)
     return call->side == LW_SIDE_WRITE ? LW_WAIT_WRITE : LW_WAIT_READ;
 }
 
+int lw_io_watch(struct lw_io_call *call, struct lw_node *node)
+{
+    struct lw_side *side = &call->descriptor->sides[call->side];
+    int err = arm(call);
+    uint64_t state;
+    bool queues;
+
+    if (err < 0)
+        return err;
+    state = lw_descriptor_take(call->descriptor);
+    queues = !lw_recheck(is_over(call, state)) && !lw_recheck(side->edges != call->seen);
+    if (queues)
+        lw_queue_push(&side->tail, node);
+    (void)lw_descriptor_drop(call->descriptor, state, 0);
+    return queues ? 0 : 1;
+}
+
+void lw_io_unwatch(struct lw_descriptor *descriptor, enum lw_side_number side,
+                   struct lw_node *node)
+{
+    uint64_t state = lw_descriptor_take(descriptor);
+
+    lw_queue_remove(&descriptor->sides[side].tail, node);
+    (void)lw_descriptor_drop(descriptor, state, 0);
+}
+
 int lw_io_wait(struct lw_io_call *call)
 {
     struct lw_descriptor *descriptor = call->descriptor;
@@ -241,9 +267,7 @@ int lw_io_wait(struct lw_io_call *call)
     if (outcome == LW_RETRY)
         return 0;
 
-    state = lw_descriptor_take(descriptor);
-    lw_queue_remove(&side->tail, &lw_record_cold(call->me)->node);
-    (void)lw_descriptor_drop(descriptor, state, 0);
+    lw_io_unwatch(descriptor, call->side, &lw_record_cold(call->me)->node);
     return outcome == LW_CLOSED ? -EBADF : lw_wait_error(call->me, outcome);
 }
 

@@ -25,6 +25,7 @@ struct lw_thread {
     const void *idle_bottom;
     size_t idle_bytes;
     int tid;
+    uint32_t draws;            /* of lw_select() */
     void *altstack;
 };
 

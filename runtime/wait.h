@@ -109,6 +109,19 @@ void lw_wake_batch_run_ended(struct lw_wake_batch *batch);
  * made runnable. */
 bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome);
 
+/* ---- arms of lw_select() on what the runtime has.  watch: 0: the wait that the caller has begun
+ * will be ended by it; 1: it is worth trying now; or an error.  After 0, when the wait is over,
+ * leave. */
+
+/* leave: the task has ended; `keep`: and it is the caller's to take; else whoever comes next. */
+int lw_join_watch(lw_task task, struct lw_record *me);
+bool lw_join_leave(lw_task task, struct lw_record *me, bool keep);
+int lw_join_take(lw_task task, int *status);
+
+/* armed: by this call, in an earlier wait. */
+int lw_poll_watch(int fd, short events, bool *armed, struct lw_record *me, struct lw_node *node);
+void lw_poll_leave(int fd, struct lw_node *node);
+
 /* ---- inline parts */
 
 /* Which half of the wait word a guest sleeps on. */

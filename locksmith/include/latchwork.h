@@ -25,6 +25,7 @@
 #include <latchwork/rwlock.h>
 #include <latchwork/runtime.h>
 #include <latchwork/scope.h>
+#include <latchwork/select.h>
 #include <latchwork/semaphore.h>
 #include <latchwork/signal.h>
 #include <latchwork/sim.h>

@@ -278,6 +278,26 @@ static int give_up_upgrading(void *arg)
     return 0;
 }
 
+/* Readers that wait for nobody else go on with it. */
+static int give_up_upgrading_before_readers(void *arg)
+{
+    struct both both = {.rw = LW_RWLOCK_INIT("given up", *(const uint32_t *)arg),
+                        .deadline = LW_FOREVER};
+    lw_task upgrader, reader;
+
+    cr_assert_eq(lw_acquire(&both.rw.read, LW_NOW), 0);
+    upgrader = start_waiter(read_and_upgrade, &both);
+    cr_assert_eq(lw_spawn(&reader, pass, &both.rw.read, NULL), 0);
+    if (*(const uint32_t *)arg != LW_RWLOCK_PREFER_READERS)
+        AWAIT(is_waiting(reader));
+    cr_assert_eq(lw_cancel(upgrader), 0);
+    cr_assert_eq(join_status(reader), 0);
+    cr_assert_eq(join_status(upgrader), 0);
+    cr_assert_eq(lw_release(&both.rw.read), 0);
+    assert_free(&both.rw);
+    return 0;
+}
+
 Test(rwlock_turns, an_upgrade_lets_nobody_write_between)
 {
     for (int i = 0; i < 3; i++) {
@@ -285,6 +305,7 @@ Test(rwlock_turns, an_upgrade_lets_nobody_write_between)
         run_all(upgrade_before_others, (void *)&modes[i]);
         run_all(upgrade_past_a_writer, (void *)&modes[i]);
         run_all(give_up_upgrading, (void *)&modes[i]);
+        run_all(give_up_upgrading_before_readers, (void *)&modes[i]);
     }
 }
 

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* The laws of lw_select() for arms that poll a descriptor, in tasks and in plain threads. */
+#include "tests/primitives/crowd.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+TestSuite(select_poll, .init = watchdog);
+
+struct polling {
+    int fds[2], other[2];
+    int index, result;
+};
+
+static int select_descriptors(void *arg)
+{
+    struct polling *polling = arg;
+    lw_arm arms[2] = {lw_arm_poll(polling->other[0], POLLIN), lw_arm_poll(polling->fds[0], POLLIN)};
+
+    polling->index = lw_select(arms, 2, LW_FOREVER);
+    polling->result = polling->index >= 0 ? arms[polling->index].result : 0;
+    return 0;
+}
+
+static void open_both(struct polling *polling, bool sockets)
+{
+    if (sockets) { /* which can be written to while they cannot be read from */
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, polling->fds), 0);
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, polling->other), 0);
+    } else {
+        cr_assert_eq(pipe(polling->fds), 0);
+        cr_assert_eq(pipe(polling->other), 0);
+    }
+}
+
+static void close_both(struct polling *polling)
+{
+    for (int i = 0; i < 2; i++) {
+        (void)lw_close(polling->fds[i]);
+        (void)lw_close(polling->other[i]);
+    }
+}
+
+static int wait_for_descriptors(void *arg)
+{
+    struct polling polling;
+    lw_task task;
+    long calls;
+
+    open_both(&polling, arg != NULL);
+    task = start_waiter(select_descriptors, &polling);
+    calls = sys_calls(SYS_EPOLL_CTL);
+    for (int i = 0; i < 100; i++)
+        lw_yield();
+    cr_assert(sys_calls(SYS_EPOLL_CTL) - calls <= 4, "it is armed once");
+    cr_assert_eq(lw_write_all(polling.fds[1], "x", 1, LW_FOREVER), 0);
+    cr_assert_eq(join_status(task), 0);
+    cr_assert_eq(polling.index, 1);
+    cr_assert_eq(polling.result, POLLIN);
+    cr_assert_eq(lw_read_all(polling.fds[0], &(char){0}, 1, LW_FOREVER), 0);
+    task = start_waiter(select_descriptors, &polling);
+    cr_assert_eq(lw_close(polling.other[0]), 0);
+    cr_assert_eq(join_status(task), 0);
+    cr_assert_eq(polling.index, 0);
+    cr_assert_eq(polling.result, -EBADF);
+    close_both(&polling);
+    return 0;
+}
+
+Test(select_poll, a_descriptor_is_an_arm)
+{
+    sys_watch();
+    run_all(wait_for_descriptors, NULL);
+    run_all(wait_for_descriptors, &(int){1});
+}
+
+/* An edge wakes one who polls: one whose select is over passes it on. */
+static int poll_alone(void *arg)
+{
+    return lw_poll(*(int *)arg, POLLIN, LW_FOREVER) == POLLIN ? 0 : -1;
+}
+
+static int pass_an_edge_on(void *arg)
+{
+    struct polling polling;
+    lw_task select, poll;
+
+    (void)arg;
+    open_both(&polling, false);
+    select = start_waiter(select_descriptors, &polling);
+    poll = start_waiter(poll_alone, &polling.other[0]);
+    cr_assert_eq(lw_write_all(polling.other[1], "x", 1, LW_FOREVER), 0);
+    cr_assert_eq(lw_write_all(polling.fds[1], "x", 1, LW_FOREVER), 0);
+    cr_assert_eq(join_status(poll), 0);
+    cr_assert_eq(join_status(select), 0);
+    close_both(&polling);
+    return 0;
+}
+
+Test(select_poll, an_edge_is_passed_on)
+{
+    run_all(pass_an_edge_on, NULL);
+}
+
+static void *write_one(void *arg)
+{
+    struct polling *polling = arg;
+
+    cr_assert_eq(write(polling->fds[1], "x", 1), 1);
+    return NULL;
+}
+
+/* A plain thread waits for a descriptor and an event at once, and a runtime is nowhere. */
+Test(select_poll, a_plain_thread_can_select_a_descriptor)
+{
+    struct polling polling;
+    lw_event event = LW_EVENT_INIT("either");
+    pthread_t thread;
+    lw_arm arms[2];
+
+    open_both(&polling, true);
+    arms[0] = lw_arm_event(&event, NULL);
+    arms[1] = lw_arm_poll(polling.fds[0], POLLIN);
+    cr_assert_eq(lw_select(arms, 2, lw_in(1 * LW_MS)), -ETIMEDOUT);
+    cr_assert_eq(pthread_create(&thread, NULL, write_one, &polling), 0);
+    cr_assert_eq(lw_select(arms, 2, LW_FOREVER), 1);
+    cr_assert_eq(arms[1].result, POLLIN);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    close_both(&polling);
+}
