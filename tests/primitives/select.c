@@ -53,7 +53,7 @@ static int ready_channels(void *arg)
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(lw_select(arms, 3, LW_FOREVER), 2);
         cr_assert_eq(arms[2].result, 0);
-        cr_assert_eq(lw_channel_count(&full), i + 1);
+        cr_assert_eq(lw_channel_count(&full), (size_t)i + 1);
     }
     cr_assert_eq(lw_select(arms, 3, LW_NOW), -ETIMEDOUT);
     arms[1] = lw_arm_receive(&full, &got);
