@@ -11,8 +11,8 @@
  *
  * Each entry has a slot, 1/rate after that of the entry before it, longer or shorter by a random
  * share of up to `jitter`; it waits for its slot, and holds nothing inside.  Slots are given in the
- * order of arrival (a virtual scheduling algorithm, as in ITU-T I.371: a bucket of one call).  A
- * call that comes late does not make up for it: no two are ever closer.
+ * order of arrival (the virtual scheduling algorithm of ITU-T I.371, without a tolerance).  Who
+ * comes late does not make up for it: no two slots are ever closer.
  *
  * After `window` exits, the next one looks at the share of successes among them: above ratio_high
  * the rate is multiplied by factor_up, below ratio_low by factor_down, and a window begins, with
