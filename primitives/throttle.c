@@ -122,6 +122,8 @@ static bool take_slot(lw_throttle *throttle, struct entry *entry, lw_nsec deadli
     take_guard(throttle);
     now = settle_clock(throttle, floor, now);
     ahead = distance(now, lw_load_rlx(&throttle->_last._value));
+    if (ahead < -FAR || ahead > FAR) /* as no slot is: the clock has come around */
+        ahead = -FAR;
     entry->due = ahead + gap_of(throttle, entry->stretch);
     if (entry->due < 0)
         entry->due = 0;
@@ -142,7 +144,7 @@ static bool take_slot(lw_throttle *throttle, struct entry *entry, lw_nsec deadli
 static void give_back(lw_throttle *throttle, const struct entry *entry)
 {
     take_guard(throttle);
-    if (lw_needed(lw_load_rlx(&throttle->_newest._value) == entry->number)) {
+    if (lw_load_rlx(&throttle->_newest._value) == entry->number) {
         lw_store_rlx(&throttle->_newest._value, entry->number - 1);
         lw_store_rlx(&throttle->_last._value,
                      lw_load_rlx(&throttle->_last._value) - (uint64_t)entry->moved);
@@ -170,9 +172,11 @@ static int enter(lw_throttle *throttle, lw_nsec deadline, const void *site)
         return -EINVAL;
     entry.stretch = draw_stretch(throttle);
     if (!take_slot(throttle, &entry, deadline)) {
-        err = deadline == LW_NOW ? -ETIMEDOUT : sleep_until(throttle, me, deadline, site);
-        /* Those that were given back meanwhile. */
-        if (err != -ETIMEDOUT || deadline == LW_NOW || !take_slot(throttle, &entry, LW_NOW))
+        if (deadline == LW_NOW)
+            return -ETIMEDOUT;
+        err = sleep_until(throttle, me, deadline, site);
+        /* One may have been given back meanwhile. */
+        if (err != -ETIMEDOUT || !take_slot(throttle, &entry, LW_NOW))
             return err;
     }
     if (entry.due == 0)
