@@ -1,30 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* A breaker in many schedules, beside a machine of its states that is written down step by step:
- * each call is let in or kept away as its state then says, and a result acts on its own epoch. */
+/* A breaker in many schedules: its states follow one another as they may, whoever looks; so many
+ * trials run and no more, a result acts on its own epoch, and it always comes back. */
 #include "tests/sim/explore.h"
 
 TestSuite(breaker, .init = watchdog);
 
-enum { TASKS = 3, CALLS = 3, FAILURES = 2, TRIALS = 2, RESET = 100 };
+enum { TASKS = 3, CALLS = 3, FAILURES = 2, TRIALS = 2, RESET = 100, EPOCHS = 32 };
 
 static struct {
     lw_breaker breaker;
     lw_event stay;
     lw_nsec now;
     int trials, ran, refused, opened;
+    bool seen[EPOCHS];
+    lw_breaker_state states[EPOCHS];
 } it;
+
+static bool may_follow(lw_breaker_state before, lw_breaker_state after)
+{
+    return after == (before == LW_BREAKER_OPEN ? LW_BREAKER_HALF_OPEN : LW_BREAKER_OPEN) ||
+           (before == LW_BREAKER_HALF_OPEN && after == LW_BREAKER_CLOSED);
+}
+
+/* Each epoch has one state, and it is one that may follow the state of the one before. */
+static void look(void)
+{
+    uint64_t word = it.breaker._word._value, epoch = word >> 3;
+    lw_breaker_state state = (lw_breaker_state)(word >> 1 & 3);
+
+    LW_SIM_CHECK(epoch < EPOCHS);
+    LW_SIM_CHECK(!it.seen[epoch] || it.states[epoch] == state);
+    it.seen[epoch] = true;
+    it.states[epoch] = state;
+    LW_SIM_CHECK(epoch == 0 || !it.seen[epoch - 1] || may_follow(it.states[epoch - 1], state));
+}
 
 /* It takes a switch to read the clock: what was read may be old when it is used. */
 static lw_nsec read_clock(void)
 {
     lw_nsec now = it.now;
 
+    look();
     lw_sim_point();
     return now;
 }
 
 static bool expect_io(int status)
 {
+    look();
     lw_sim_point();
     return status == -EIO;
 }
@@ -52,6 +75,7 @@ static void check_counts(void)
     const lw_breaker *breaker = &it.breaker;
     bool half_open = state() == LW_BREAKER_HALF_OPEN;
 
+    look();
     LW_SIM_CHECK((breaker->_word._value & 1) == 0);
     LW_SIM_CHECK(breaker->_failures._value < FAILURES);
     LW_SIM_CHECK(breaker->_failures._value == 0 || state() == LW_BREAKER_CLOSED);
@@ -111,6 +135,7 @@ static int call_some(void *arg)
             LW_SIM_CHECK(err == (own == 0 || own == -EIO ? 0 : own == -ENOENT ? -EREMOTEIO : own));
         }
         LW_SIM_CHECK(err != -ECANCELED || arg != NULL);
+        look();
         it.now += sim_choose(3) * RESET / 2 + 1;
     }
     return 0;
