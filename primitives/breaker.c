@@ -63,7 +63,7 @@ static uint64_t change(lw_breaker *breaker, uint64_t word, lw_breaker_state stat
     return ((word >> EPOCH_SHIFT) + 1) << EPOCH_SHIFT | (uint64_t)state << STATE_SHIFT;
 }
 
-static uint64_t open(lw_breaker *breaker, uint64_t word, lw_nsec now)
+static uint64_t trip(lw_breaker *breaker, uint64_t word, lw_nsec now)
 {
     lw_store_rlx(&breaker->_opened._value, (uint64_t)now);
     return change(breaker, word, LW_BREAKER_OPEN);
@@ -159,7 +159,7 @@ static uint64_t end_call(lw_breaker *breaker, uint64_t word, enum verdict verdic
     uint32_t failures = lw_load_rlx(&breaker->_failures._value);
 
     if (verdict == FAILED && failures + 1 >= breaker->options.failures_max)
-        return open(breaker, word, now);
+        return trip(breaker, word, now);
     lw_store_rlx(&breaker->_failures._value, verdict == FAILED ? failures + 1 : 0);
     return word;
 }
@@ -172,7 +172,7 @@ static uint64_t end_trial(lw_breaker *breaker, uint64_t word, enum verdict verdi
     if (verdict == SUCCEEDED)
         return change(breaker, word, LW_BREAKER_CLOSED);
     if (verdict == FAILED || (trials == 0 && told_nothing >= breaker->options.trials_max))
-        return open(breaker, word, now);
+        return trip(breaker, word, now);
     lw_store_rlx(&breaker->_trials._value, trials);
     lw_store_rlx(&breaker->_told_nothing._value, told_nothing);
     return word;
@@ -272,10 +272,8 @@ int lw_breaker_init(lw_breaker *breaker, const char *name, const lw_breaker_opti
     if (!lw_breaker_takes(&chosen))
         return -EINVAL;
     *breaker = (lw_breaker){.name = name, .options = chosen};
-    if (chosen.fallback != NULL) {
+    if (chosen.fallback != NULL)
         breaker->_fallback = *chosen.fallback;
-        breaker->options.fallback = &breaker->_fallback;
-    }
     if (name == NULL) {
         (void)snprintf(breaker->_number, sizeof breaker->_number, "#%u",
                        (unsigned)(lw_add_rlx(&numbers, 1) + 1));

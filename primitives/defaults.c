@@ -113,7 +113,7 @@ int lw_set_defaults(const lw_defaults *defaults)
     struct block *block = block_here();
     int err = 1;
 
-    if (!are_sound(defaults))
+    if (defaults == NULL || !are_sound(defaults))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;

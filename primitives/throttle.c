@@ -35,8 +35,8 @@ enum { GUARD = 1, FAILURES_SHIFT = 32 };
 #define CHANGE_MIN 0.02     /* of the rate, in adjustments */
 
 struct entry {
-    double stretch;    /* of its gap, by jitter; 0 to 2 */
-    lw_nsec came;      /* by lw_now() */
+    double stretch;     /* of its gap, by jitter; 0 to 2 */
+    lw_nsec came;       /* by lw_now() */
     lw_nsec due, moved; /* the distance to its slot; that by which it moved _last */
     uint64_t number;
 };
@@ -97,30 +97,40 @@ static lw_nsec distance(uint64_t from, uint64_t to)
     return (lw_nsec)(to - from);
 }
 
-/* Under the guard: the moment of an entry that read the clock after it had seen `floor`. */
-static uint64_t settle_clock(lw_throttle *throttle, uint64_t floor, uint64_t now)
+/* The throttle's own clock, and then lw_now(): so no sleep ends before its slot. */
+static uint64_t read_clocks(const lw_throttle *throttle, lw_nsec *came)
+{
+    lw_nsec (*clock)(void) = throttle->options.now;
+    lw_nsec now = clock != NULL ? clock() : 0;
+
+    *came = lw_now();
+    return (uint64_t)(clock != NULL ? now : *came);
+}
+
+/* Under the guard, of an entry that read the clock after it had seen `floor`. */
+static void note_clock(lw_throttle *throttle, uint64_t floor, uint64_t now)
 {
     uint64_t seen = lw_load_rlx(&throttle->_seen._value);
+    bool before = distance(seen, now) < 0;
 
-    if (distance(seen, now) < 0 && distance(floor, now) < 0)
+    if (before && distance(floor, now) >= 0)
+        return; /* others came meanwhile */
+    if (before)
         lw_store_rlx(&throttle->_last._value,
                      lw_load_rlx(&throttle->_last._value) + (now - seen));
-    else if (distance(seen, now) < 0)
-        now = seen; /* others came meanwhile */
     lw_store_rel(&throttle->_seen._value, now); /* [T2] */
-    return now;
 }
 
 /* Take the next slot, if it is not further away than the deadline. */
 static bool take_slot(lw_throttle *throttle, struct entry *entry, lw_nsec deadline)
 {
     uint64_t floor = lw_load_acq(&throttle->_seen._value); /* [T2] */
-    lw_nsec came = entry->came = lw_now(), within = deadline > came ? deadline - came : 0, ahead;
-    uint64_t now = (uint64_t)(throttle->options.now != NULL ? throttle->options.now() : came);
+    uint64_t now = read_clocks(throttle, &entry->came);
+    lw_nsec within = deadline > entry->came ? deadline - entry->came : 0, ahead;
     bool taken;
 
     take_guard(throttle);
-    now = settle_clock(throttle, floor, now);
+    note_clock(throttle, floor, now);
     ahead = distance(now, lw_load_rlx(&throttle->_last._value));
     if (ahead < -FAR || ahead > FAR) /* as no slot is: the clock has come around */
         ahead = -FAR;

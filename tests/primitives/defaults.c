@@ -180,6 +180,7 @@ Test(defaults, semaphores_made_of_them_have_one_permit)
 static int refuse(void *arg)
 {
     (void)arg;
+    cr_assert_eq(lw_set_defaults(NULL), -EINVAL);
     REFUSED(breaker.failures_max, 0);
     REFUSED(breaker.trials_max, 0);
     REFUSED(breaker.reset_after, 0);
@@ -328,6 +329,33 @@ Test(defaults, without_memory_a_runtime_keeps_what_it_has)
     run_with(1, set_without_memory, NULL);
     cr_assert_eq(count_resources().blocks, before.blocks);
     cr_assert_eq(get_failures_max(NULL), 3);
+}
+
+static int set_at_once(void *arg)
+{
+    lw_task tasks[3];
+    int number;
+
+    (void)arg;
+    for (uintptr_t i = 0; i < 3; i++)
+        cr_assert_eq(lw_spawn(&tasks[i], set_to, (void *)(i + 10), NULL), 0);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(join_status(tasks[i]), 0);
+    number = get_failures_max(NULL);
+    cr_assert(number >= 10 && number < 13);
+    return 0;
+}
+
+Test(defaults, of_several_first_sets_one_makes_the_block)
+{
+    struct resources before;
+
+    sys_watch();
+    run_with(2, look, NULL);
+    before = count_resources();
+    for (long i = rounds(100); i > 0; i--)
+        run_with(2, set_at_once, NULL);
+    cr_assert_eq(count_resources().blocks, before.blocks);
 }
 
 static void set_and_get(struct member *member)

@@ -104,6 +104,40 @@ Test(throttle, the_first_does_not_wait_whatever_the_gap_and_the_moment)
     }
 }
 
+static int enter(void *arg)
+{
+    return lw_throttle_enter(arg, LW_FOREVER);
+}
+
+/* Slots are years apart, and as far ahead as they get. */
+static int queue_for_years(void *arg)
+{
+    lw_throttle_options options = small;
+    lw_throttle throttle;
+    lw_task tasks[4];
+
+    (void)arg;
+    options.rate_min = DBL_MIN;
+    make(&throttle, DBL_MIN, &options);
+    cr_assert_eq(try(&throttle), 0);
+    for (int i = 0; i < 4; i++) {
+        tasks[i] = start_waiter(enter, &throttle);
+        cr_assert_eq(try(&throttle), -ETIMEDOUT);
+    }
+    for (int i = 3; i >= 0; i--) {
+        cr_assert_eq(lw_cancel(tasks[i]), 0);
+        cr_assert_eq(join_status(tasks[i]), -ECANCELED);
+    }
+    cr_assert_eq(lw_throttle_set_rate(&throttle, 0.01), 0);
+    assert_next_in(&throttle, GAP);
+    return 0;
+}
+
+Test(throttle, slots_lie_ahead_however_far)
+{
+    run_all(queue_for_years, NULL);
+}
+
 static int wait_in_turn(void *arg)
 {
     enum { ENTRIES = 6 };
@@ -182,11 +216,6 @@ Test(throttle, entries_at_the_same_time_are_spaced)
 }
 
 /* ---- who does not get in */
-
-static int enter(void *arg)
-{
-    return lw_throttle_enter(arg, LW_FOREVER);
-}
 
 static int cancel_a_wait(void *arg)
 {
@@ -274,6 +303,34 @@ Test(throttle, a_deadline_before_the_slot_takes_none)
 {
     run_all(miss, NULL);
     (void)miss(NULL); /* a plain thread */
+}
+
+static int enter_in_a_minute(void *arg)
+{
+    lw_throttle *throttle = arg;
+
+    return lw_throttle_enter(throttle, lw_in(60 * LW_SEC)); /* a slot comes after 100 s */
+}
+
+static int cancel_in_vain(void *arg)
+{
+    lw_throttle throttle;
+    lw_task task;
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    task = start_waiter(enter_in_a_minute, &throttle);
+    __atomic_store_n(&clock_now, clock_now + GAP, __ATOMIC_RELAXED);
+    cr_assert_eq(lw_cancel(task), 0);
+    cr_assert_eq(join_status(task), -ECANCELED, "though there is a slot now");
+    cr_assert_eq(try(&throttle), 0, "which it did not take");
+    return 0;
+}
+
+Test(throttle, who_is_cancelled_does_not_look_again)
+{
+    run_all(cancel_in_vain, NULL);
 }
 
 static int enter_by(void *arg)

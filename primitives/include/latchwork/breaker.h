@@ -27,7 +27,8 @@
  *
  * Any number of calls run at the same time; while CLOSED and nothing fails, none writes to the
  * breaker.  fn may call the same breaker, and others.  It has to come back: a thread that ends
- * inside, a longjmp or an exception out of it keeps a trial's place until the state changes. */
+ * inside, a longjmp or an exception out of it keeps a trial's place until the state changes.  (A
+ * runtime that stops cancels its tasks and waits for them, so their calls come back.) */
 #ifndef LATCHWORK_BREAKER_H
 #define LATCHWORK_BREAKER_H
 
@@ -65,7 +66,7 @@ typedef struct lw_breaker {
     char _number[12];
 } lw_breaker;
 
-/* Make a CLOSED breaker.  It stays where it is in memory; no fini.
+/* Make a CLOSED breaker.  One without a name stays where it is in memory.
  * Returns 0; -EINVAL: reset_after is negative; -ECHILD: after fork.
  * Anyone.  Never switches. */
 LW_API LW_MUST_CHECK int lw_breaker_init(lw_breaker *breaker, const char *name,
