@@ -13,7 +13,7 @@
  * Invariants, under the guard.
  * - _seen is the latest moment that an entry came at.  A clock that is found before it although it
  *   was asked after it has gone back: then _last goes with it.
- * - _newest is the number of the newest entry that has kept its slot, which ends at _last.
+ * - _newest is the number of the newest entry that has kept its slot, and _last that slot.
  * - _counts: failures:32 << 32 | successes:32, together window at most.
  *
  * [T1] section to section: GUARD dropped by release -> taken by CAS acquire.
