@@ -38,7 +38,7 @@ static void setup(void)
 static void pass_throttle(struct actor *actor)
 {
     int which = (int)(draw(&actor->random) % THROTTLES);
-    bool skip = BROKEN(1, &actor->random, 2), fails = draw(&actor->random) % 4 == 0;
+    bool skip = BROKEN(1, &actor->random, 1), fails = draw(&actor->random) % 4 == 0;
     int err = skip ? 0 : lw_throttle_enter(&throttles[which], draw_deadline(&actor->random));
 
     CHECK(err == 0 || err == -ETIMEDOUT || err == -ECANCELED, "an entry returned %d", err);
