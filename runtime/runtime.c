@@ -168,6 +168,7 @@ static void dismiss(struct lw_runtime *runtime)
     lw_debug_check(runtime->searching == 0 && runtime->sleeping == 0);
     for (uint32_t i = 0; i < count; i++)
         lw_worker_free(runtime->workers[i]);
+    lw_sys.free(runtime->defaults);
     lw_sys.free(runtime);
 }
 

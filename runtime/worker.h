@@ -97,6 +97,7 @@ struct lw_runtime {
     uint32_t idle_word; /* changes when a worker finds nothing while stopping; a futex */
     uint64_t guest_spawned;
     struct lw_helpers *helpers; /* blocking.c */
+    void *defaults;             /* the primitives' numbers for its tasks: one block, or NULL */
 
     uint32_t sleeping __attribute__((aligned(64)));  /* workers asleep */
     uint32_t searching;         /* workers looking for work, or being woken to look */

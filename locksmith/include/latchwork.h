@@ -6,9 +6,11 @@
 #include <latchwork/barrier.h>
 #include <latchwork/base.h>
 #include <latchwork/blocking.h>
+#include <latchwork/breaker.h>
 #include <latchwork/cancel.h>
 #include <latchwork/channel.h>
 #include <latchwork/condition.h>
+#include <latchwork/defaults.h>
 #include <latchwork/event.h>
 #include <latchwork/futex.h>
 #include <latchwork/group.h>
@@ -30,6 +32,7 @@
 #include <latchwork/signal.h>
 #include <latchwork/sim.h>
 #include <latchwork/task.h>
+#include <latchwork/throttle.h>
 #include <latchwork/time.h>
 #include <latchwork/waitable.h>
 

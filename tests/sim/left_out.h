@@ -11,6 +11,7 @@ static const struct left_out {
     const char *reason;
 } left_out[] = {
     {"fork/*", "forks; a schedule is one process"},
+    {"*/after_fork_*", "forks"},
     {"signal/*", "real signals"},
     {"overflow/*", "real signals of stacks that overflow"},
     {"stack_guards/*", "asks the real kernel whether guards hold"},

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: MIT */
+/* The laws of lw_throttle: who enters when.  Rows R142 to R152; how the rate changes is in
+ * throttle-rate.c, its defaults are in defaults.c. */
+#include "tests/primitives/throttles.h"
+
+#include <float.h>
+#include <sys/wait.h>
+
+TestSuite(throttle, .init = watchdog);
+
+/* ---- making one */
+
+static void assert_refused(double rate, lw_throttle_options options, const char *what)
+{
+    lw_throttle throttle, before;
+
+    memset(&throttle, 0xdb, sizeof throttle);
+    before = throttle;
+    cr_assert_eq(lw_throttle_init(&throttle, NULL, rate, &options), -EINVAL, "R142: %s", what);
+    cr_assert_eq(memcmp(&throttle, &before, sizeof throttle), 0);
+}
+
+#define REFUSED(rate, field, value)                                                                \
+    do {                                                                                           \
+        lw_throttle_options options_ = small;                                                      \
+                                                                                                   \
+        options_.field = (value);                                                                  \
+        assert_refused((rate), options_, #rate ", " #field " = " #value);                          \
+    } while (0)
+
+Test(throttle, numbers_that_make_no_sense_are_refused)
+{
+    lw_throttle zeroed = {0};
+    int err;
+
+    assert_refused(0.0001, small, "too low");
+    assert_refused(1001, small, "too high");
+    assert_refused(0, small, "0");
+    assert_refused(-1, small, "negative");
+    assert_refused(NAN, small, "NaN");
+    assert_refused(HUGE_VAL, small, "infinite");
+    REFUSED(1, rate_min, -0.1);
+    REFUSED(1, rate_min, NAN);
+    REFUSED(1, rate_min, 1001);
+    REFUSED(1, rate_max, NAN);
+    REFUSED(1, rate_max, -1);
+    REFUSED(1, rate_max, HUGE_VAL);
+    REFUSED(1, ratio_high, NAN);
+    REFUSED(1, ratio_high, 0.2);
+    REFUSED(1, ratio_low, NAN);
+    REFUSED(1, factor_up, 0.99);
+    REFUSED(1, factor_up, NAN);
+    REFUSED(1, factor_down, 1.01);
+    REFUSED(1, factor_down, -0.5);
+    REFUSED(1, factor_down, NAN);
+    REFUSED(1, jitter, NAN);
+    /* R149: a window is not negative, and of 0 it is the default: see defaults.c. */
+    cr_assert_eq(try(&zeroed), -EINVAL);
+    cr_assert_eq(lw_throttle_set_rate(&zeroed, 1), -EINVAL);
+    lw_throttle_exit(&zeroed, 0);
+    assert_counts(&zeroed, 0, 0);
+    LW_SCOPE(&zeroed.scope, LW_NOW, err)
+        cr_assert_fail("entered");
+    cr_assert_eq(err, -EINVAL);
+}
+
+/* ---- slots */
+
+Test(throttle, slots_are_as_far_apart_as_the_rate_says)
+{
+    lw_throttle throttle;
+
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0, "R145");
+    for (int i = 0; i < 5; i++)
+        assert_next_in(&throttle, GAP); /* R157: by that clock */
+    clock_now += 10 * GAP;
+    cr_assert_eq(try(&throttle), 0);
+    cr_assert_eq(try(&throttle), -ETIMEDOUT, "who comes late does not make up for it");
+    assert_next_in(&throttle, GAP);
+    make(&throttle, 3, &small);
+    cr_assert_eq(try(&throttle), 0);
+    assert_next_in(&throttle, 333333334); /* rounded up */
+}
+
+Test(throttle, the_first_does_not_wait_whatever_the_gap_and_the_moment)
+{
+    static const lw_nsec moments[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
+    lw_throttle_options options = small;
+
+    options.rate_min = DBL_MIN;
+    for (int i = 0; i < 50; i++) {
+        lw_throttle throttle;
+
+        clock_now = moments[i % 5];
+        cr_assert_eq(lw_throttle_init(&throttle, NULL, i < 25 ? DBL_MIN : 1, &options), 0);
+        clock_now = moments[i / 5 % 5];
+        next_draw = 1;
+        cr_assert_eq(try(&throttle), 0, "R145");
+        for (int n = 0; n < 9; n++) {
+            cr_assert_eq(try(&throttle), -ETIMEDOUT);
+            cr_assert_eq(lw_throttle_enter(&throttle, lw_in(LW_US)), -ETIMEDOUT);
+        }
+    }
+}
+
+static int enter(void *arg)
+{
+    return lw_throttle_enter(arg, LW_FOREVER);
+}
+
+/* Slots are years apart, and as far ahead as they get. */
+static int queue_for_years(void *arg)
+{
+    lw_throttle_options options = small;
+    lw_throttle throttle;
+    lw_task tasks[4];
+
+    (void)arg;
+    options.rate_min = DBL_MIN;
+    make(&throttle, DBL_MIN, &options);
+    cr_assert_eq(try(&throttle), 0);
+    for (int i = 0; i < 4; i++) {
+        tasks[i] = start_waiter(enter, &throttle);
+        cr_assert_eq(try(&throttle), -ETIMEDOUT);
+    }
+    for (int i = 3; i >= 0; i--) {
+        cr_assert_eq(lw_cancel(tasks[i]), 0);
+        cr_assert_eq(join_status(tasks[i]), -ECANCELED);
+    }
+    cr_assert_eq(lw_throttle_set_rate(&throttle, 0.01), 0);
+    assert_next_in(&throttle, GAP);
+    return 0;
+}
+
+Test(throttle, slots_lie_ahead_however_far)
+{
+    run_all(queue_for_years, NULL);
+}
+
+static int wait_in_turn(void *arg)
+{
+    enum { ENTRIES = 6 };
+    lw_nsec begun = lw_now();
+
+    for (int i = 0; i < ENTRIES; i++) {
+        cr_assert_eq(lw_throttle_enter(arg, LW_FOREVER), 0);
+        lw_throttle_exit(arg, 0);
+    }
+    cr_assert_geq(lw_now() - begun, (ENTRIES - 1) * LW_MS, "R144");
+    return 0;
+}
+
+Test(throttle, entries_one_after_the_other_take_their_time)
+{
+    lw_throttle_options options = small;
+    lw_throttle throttle;
+
+    options.now = NULL;
+    options.window = 1000;
+    for (int i = 0; i < 2; i++) {
+        make(&throttle, 1000, &options);
+        if (i == 0)
+            run_all(wait_in_turn, &throttle);
+        else
+            (void)wait_in_turn(&throttle); /* a plain thread */
+    }
+}
+
+struct crowded {
+    lw_throttle throttle;
+    lw_nsec begun, passed[8];
+    int count;
+};
+
+static int pass(void *arg)
+{
+    struct crowded *crowded = arg;
+
+    cr_assert_eq(lw_throttle_enter(&crowded->throttle, LW_FOREVER), 0);
+    crowded->passed[__atomic_fetch_add(&crowded->count, 1, __ATOMIC_RELAXED)] = lw_now();
+    return 0;
+}
+
+static int later(const void *a, const void *b)
+{
+    lw_nsec of_a = *(const lw_nsec *)a, of_b = *(const lw_nsec *)b;
+
+    return of_a < of_b ? -1 : of_a > of_b;
+}
+
+static int enter_together(void *arg)
+{
+    lw_throttle_options options = small;
+    struct crowded crowded = {.count = 0};
+    lw_task tasks[8];
+
+    (void)arg;
+    options.now = NULL;
+    options.random = NULL; /* the tests' own counts what it does */
+    make(&crowded.throttle, 500, &options);
+    crowded.begun = lw_now();
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(lw_spawn(&tasks[i], pass, &crowded, NULL), 0);
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(join_status(tasks[i]), 0);
+    qsort(crowded.passed, 8, sizeof crowded.passed[0], later);
+    for (int i = 0; i < 8; i++)
+        cr_assert_geq(crowded.passed[i] - crowded.begun, i * 2 * LW_MS, "R151: %d", i);
+    return 0;
+}
+
+Test(throttle, entries_at_the_same_time_are_spaced)
+{
+    run_all(enter_together, NULL);
+}
+
+/* ---- who does not get in */
+
+static int cancel_a_wait(void *arg)
+{
+    lw_throttle throttle;
+    lw_task tasks[3];
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    lw_throttle_exit(&throttle, 0);
+    tasks[0] = start_waiter(enter, &throttle);
+    cr_assert_eq(lw_cancel(tasks[0]), 0);
+    cr_assert_eq(join_status(tasks[0]), -ECANCELED);
+    assert_counts(&throttle, 1, 0); /* R152 */
+    assert_next_in(&throttle, GAP);  /* R152: it gave its slot back */
+
+    for (int i = 0; i < 3; i++)
+        tasks[i] = start_waiter(enter, &throttle);
+    cr_assert_eq(lw_cancel(tasks[1]), 0);
+    cr_assert_eq(join_status(tasks[1]), -ECANCELED);
+    clock_now += 3 * GAP;
+    cr_assert_eq(try(&throttle), -ETIMEDOUT, "one that is not the newest goes by unused");
+    cr_assert_eq(lw_cancel(tasks[2]), 0);
+    cr_assert_eq(join_status(tasks[2]), -ECANCELED);
+    cr_assert_eq(try(&throttle), 0, "the newest is given back");
+    cr_assert_eq(try(&throttle), -ETIMEDOUT, "once");
+    cr_assert_eq(lw_cancel(tasks[0]), 0);
+    cr_assert_eq(join_status(tasks[0]), -ECANCELED);
+    cr_assert_eq(try(&throttle), -ETIMEDOUT, "it is not the newest now");
+    assert_next_in(&throttle, GAP);
+    return 0;
+}
+
+Test(throttle, who_is_cancelled_gives_back_the_newest_slot)
+{
+    run_all(cancel_a_wait, NULL);
+}
+
+static int cancel_in_order(void *arg)
+{
+    lw_throttle throttle;
+    lw_task tasks[3];
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    for (int i = 0; i < 3; i++)
+        tasks[i] = start_waiter(enter, &throttle);
+    for (int i = 2; i >= 0; i--) { /* the one before is the newest then */
+        cr_assert_eq(lw_cancel(tasks[i]), 0);
+        cr_assert_eq(join_status(tasks[i]), -ECANCELED);
+    }
+    assert_next_in(&throttle, GAP);
+    return 0;
+}
+
+Test(throttle, slots_go_back_as_they_came)
+{
+    run_all(cancel_in_order, NULL);
+}
+
+static int miss(void *arg)
+{
+    lw_throttle throttle;
+    lw_nsec deadline;
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    for (int i = 0; i < 3; i++) {
+        deadline = lw_in(100 * LW_US);
+        cr_assert_eq(lw_throttle_enter(&throttle, deadline), -ETIMEDOUT);
+        cr_assert_geq(lw_now(), deadline, "not before");
+    }
+    cr_assert_eq(lw_throttle_enter(&throttle, deadline), -ETIMEDOUT, "it has passed");
+    cr_assert_eq(lw_throttle_enter(&throttle, 5), -EINVAL, "a duration");
+    assert_counts(&throttle, 0, 0);
+    assert_next_in(&throttle, GAP); /* nothing was taken */
+    cr_assert_eq(lw_throttle_set_rate(&throttle, 1000), 0);
+    cr_assert_eq(lw_throttle_enter(&throttle, lw_in(3600 * LW_SEC)), 0, "in time");
+    return 0;
+}
+
+Test(throttle, a_deadline_before_the_slot_takes_none)
+{
+    run_all(miss, NULL);
+    (void)miss(NULL); /* a plain thread */
+}
+
+static int enter_in_a_minute(void *arg)
+{
+    lw_throttle *throttle = arg;
+
+    return lw_throttle_enter(throttle, lw_in(60 * LW_SEC)); /* a slot comes after 100 s */
+}
+
+static int cancel_in_vain(void *arg)
+{
+    lw_throttle throttle;
+    lw_task task;
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    task = start_waiter(enter_in_a_minute, &throttle);
+    __atomic_store_n(&clock_now, clock_now + GAP, __ATOMIC_RELAXED);
+    cr_assert_eq(lw_cancel(task), 0);
+    cr_assert_eq(join_status(task), -ECANCELED, "though there is a slot now");
+    cr_assert_eq(try(&throttle), 0, "which it did not take");
+    return 0;
+}
+
+Test(throttle, who_is_cancelled_does_not_look_again)
+{
+    run_all(cancel_in_vain, NULL);
+}
+
+static int enter_by(void *arg)
+{
+    lw_throttle *throttle = arg;
+
+    return lw_throttle_enter(throttle, lw_in(20 * LW_MS));
+}
+
+/* Nothing is due before the deadline; then it is, for the clock was moved. */
+static int find_one_at_last(void *arg)
+{
+    lw_throttle throttle;
+    lw_task first, second;
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    first = start_waiter(enter, &throttle);
+    second = start_waiter(enter_by, &throttle);
+    cr_assert_eq(lw_cancel(first), 0);
+    cr_assert_eq(join_status(first), -ECANCELED);
+    __atomic_store_n(&clock_now, clock_now + GAP, __ATOMIC_RELAXED);
+    cr_assert_eq(join_status(second), 0, "the slot that was given back");
+    cr_assert_eq(try(&throttle), -ETIMEDOUT);
+    return 0;
+}
+
+Test(throttle, who_waits_in_vain_looks_again_at_the_end)
+{
+    run_all(find_one_at_last, NULL);
+}
+
+/* ---- clocks */
+
+Test(throttle, a_clock_that_jumps_does_not_stop_it)
+{
+    static const lw_nsec times[][2] = {{1000000, 5},          {INT64_MAX, 0},
+                                       {0, INT64_MAX},        {INT64_MAX, INT64_MIN / 2},
+                                       {INT64_MIN, INT64_MAX}, {0, -5},
+                                       {0, INT64_MIN},         {-1, INT64_MAX}};
+
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        lw_throttle throttle;
+
+        clock_now = times[i][0];
+        draws = 0;
+        next_draw = 0;
+        cr_assert_eq(lw_throttle_init(&throttle, NULL, 0.01, &small), 0);
+        cr_assert_eq(try(&throttle), 0);
+        clock_now = times[i][1];
+        if (try(&throttle) == 0) /* it went ahead */
+            cr_assert_eq(try(&throttle), -ETIMEDOUT);
+        clock_now = (lw_nsec)((uint64_t)clock_now + GAP - 1);
+        cr_assert_eq(try(&throttle), -ETIMEDOUT, "%zu", i);
+        clock_now = (lw_nsec)((uint64_t)clock_now + 1);
+        cr_assert_eq(try(&throttle), 0, "%zu: a gap after it was noticed", i);
+    }
+}
+
+static int jump_while_some_wait(void *arg)
+{
+    lw_throttle throttle;
+    lw_task tasks[2];
+
+    (void)arg;
+    make(&throttle, 0.01, &small);
+    cr_assert_eq(try(&throttle), 0);
+    for (int i = 0; i < 2; i++)
+        tasks[i] = start_waiter(enter, &throttle);
+    clock_now -= 50 * GAP;
+    cr_assert_eq(try(&throttle), -ETIMEDOUT);
+    for (int i = 1; i >= 0; i--) {
+        cr_assert_eq(lw_cancel(tasks[i]), 0);
+        cr_assert_eq(join_status(tasks[i]), -ECANCELED);
+    }
+    assert_next_in(&throttle, GAP); /* what was given back went with the clock */
+    return 0;
+}
+
+Test(throttle, slots_go_with_a_clock_that_goes_back)
+{
+    run_all(jump_while_some_wait, NULL);
+}
+
+/* ---- fork, and crowds */
+
+static int in_a_child(void *arg)
+{
+    lw_throttle *throttle = arg, other;
+
+    throttle->_word._value = 1; /* a thread that is not here has the guard */
+    lw_throttle_exit(throttle, 0);
+    lw_throttle_reset(throttle);
+    if (lw_throttle_enter(throttle, LW_NOW) != -ECHILD)
+        return 1;
+    if (lw_throttle_set_rate(throttle, 5) != -ECHILD || lw_throttle_rate(throttle) != 1)
+        return 2;
+    return lw_throttle_init(&other, NULL, 1, NULL) == -ECHILD ? 0 : 3;
+}
+
+static int fork_a_child(void *arg)
+{
+    char heard[16];
+    int how = run_in_child(in_a_child, arg, heard, sizeof heard);
+
+    cr_assert(WIFEXITED(how));
+    cr_assert_eq(WEXITSTATUS(how), 0);
+    return 0;
+}
+
+Test(throttle, after_fork_nobody_enters)
+{
+    lw_throttle throttle;
+
+    make(&throttle, 1, &small);
+    run_with(2, fork_a_child, &throttle);
+}
+
+struct busy {
+    lw_throttle throttle;
+    int entered, failed;
+};
+
+static void enter_and_leave(struct member *member)
+{
+    struct busy *busy = member->crowd->object;
+
+    for (int i = 0; i < 100; i++) {
+        int err = lw_throttle_enter(&busy->throttle, random_deadline(member));
+
+        if (err < 0) {
+            cr_assert(is_interruption(err), "%d", err);
+            continue;
+        }
+        (void)__atomic_add_fetch(&busy->entered, 1, __ATOMIC_RELAXED);
+        (void)__atomic_add_fetch(&busy->failed, i % 3 == 0, __ATOMIC_RELAXED);
+        lw_throttle_exit(&busy->throttle, i % 3 == 0 ? -EIO : 0);
+    }
+}
+
+static int crowds(void *arg)
+{
+    lw_throttle_options options = small;
+
+    (void)arg;
+    options.now = NULL;
+    options.random = NULL;
+    options.rate_max = 100000;
+    options.window = UINT32_MAX;
+    for (uint64_t seed = 1; seed <= (uint64_t)rounds(20); seed++) {
+        struct busy busy = {.entered = 0};
+        struct crowd crowd = {.tasks = 8, .threads = 2, .cancels = true, .act = enter_and_leave,
+                              .object = &busy, .seed = seed};
+        lw_nsec begun, took;
+
+        make(&busy.throttle, 100000, &options);
+        begun = lw_now();
+        crowd_run(&crowd);
+        took = lw_now() - begun;
+        assert_counts(&busy.throttle, (uint32_t)(busy.entered - busy.failed),
+                      (uint32_t)busy.failed);
+        cr_assert_geq(took, (busy.entered - 1) * 10 * LW_US, "never more than the rate");
+        cr_assert_gt(busy.entered, 0);
+    }
+    return 0;
+}
+
+Test(throttle, a_crowd_is_slowed_down_and_counted)
+{
+    run_all(crowds, NULL);
+}
