@@ -26,6 +26,7 @@ const char *const lw_wait_kind_names[LW_WAIT_KINDS] = {
     [LW_WAIT_LATCH] = "latch",
     [LW_WAIT_BARRIER] = "barrier",
     [LW_WAIT_ONCE] = "once",
+    [LW_WAIT_TOKENS] = "rate limit",
 };
 
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)

@@ -76,6 +76,7 @@ enum lw_wait_kind {
     LW_WAIT_LATCH,
     LW_WAIT_BARRIER,
     LW_WAIT_ONCE,
+    LW_WAIT_TOKENS,
     LW_WAIT_KINDS,
 };
 
