@@ -7,10 +7,10 @@
  * never keeps a waiter from what it slept for.
  *
  * The first waiter keeps the time: it sleeps until its amount is due (its alarm) or its deadline
- * passes, and then takes its tokens itself.  The others sleep until their deadlines.  Each section
- * that changes who is first, or makes it due sooner, serves those who are due, and sends the one
- * who is first then to look (RETRY), if its alarm is too late.  A waiter whose wait has ended stays
- * in its place until it has looked: as long as that takes the others are behind it.
+ * passes, and then takes its tokens itself.  The others sleep until their deadlines.  A section
+ * that takes or adds tokens serves those who are due, in order; each section, at its end, sends the
+ * one who is first then to look (RETRY), if its alarm is too late.  A waiter whose wait has ended
+ * stays in its place until it has looked: as long as that takes the others are behind it.
  *
  * The word is GUARD and QUEUED, and COUNT as its sort (lock.h); _number is the flags.  All else is
  * read and written under the guard.
@@ -58,7 +58,7 @@ struct section {
     uint64_t word;
     lw_nsec now;
     struct lw_wake_batch served;
-    struct lw_record *sent; /* to look again */
+    bool refilling; /* has that mutex, too */
 };
 
 /* ---- the bucket; under the guard */
@@ -159,7 +159,6 @@ static void serve(lw_rate_limit *limit, struct section *section)
         take(limit, first->tokens, section->now);
         lw_wake_batch_add(&section->served, first->record);
     }
-    section->sent = send_first(limit);
 }
 
 /* ---- sections */
@@ -186,13 +185,6 @@ static void drop_guard(lw_rate_limit *limit, uint64_t word)
     lw_lock_drop(&limit->lock, word); /* [T1] */
 }
 
-static void wake(struct section *section)
-{
-    lw_wake_collected(&section->served, LW_GRANTED);
-    if (section->sent != NULL)
-        lw_wake(section->sent, LW_RETRY, LW_WAKE_TAIL);
-}
-
 static bool has_refill(const lw_rate_limit *limit)
 {
     return lw_unlikely(limit->refill != NULL);
@@ -209,23 +201,25 @@ static double refilled(const lw_rate_limit *limit, lw_nsec now)
 /* Of a limit with a refill the caller has _refilling. */
 LW_INLINE struct section begin(lw_rate_limit *limit)
 {
-    struct section section = {.now = lw_now()};
-    double tokens = has_refill(limit) ? refilled(limit, section.now) : 0;
+    struct section section = {.now = lw_now(), .refilling = has_refill(limit)};
+    double tokens = section.refilling ? refilled(limit, section.now) : 0;
 
     section.word = take_guard(limit);
-    if (has_refill(limit))
+    if (section.refilling)
         set_tokens(limit, tokens, section.now);
     return section;
 }
 
 LW_INLINE void end(lw_rate_limit *limit, struct section *section)
 {
-    bool refilling = has_refill(limit);
+    struct lw_record *sent = send_first(limit);
 
     drop_guard(limit, section->word);
-    if (refilling)
-        (void)!lw_mutex_release(&limit->_refilling);
-    wake(section);
+    if (section->refilling)
+        lw_mutex_release(&limit->_refilling);
+    lw_wake_collected(&section->served, LW_GRANTED);
+    if (sent != NULL)
+        lw_wake(sent, LW_RETRY, LW_WAKE_TAIL);
 }
 
 /* It was initialised, not zeroed. */
@@ -252,7 +246,6 @@ static int look(lw_rate_limit *limit, struct waiter *self, struct section *secti
     }
     if (self->deadline <= section->now) {
         unlink_from(limit, self);
-        section->sent = send_first(limit);
         return lw_timeout_error(self->deadline);
     }
     self->alarm = due < self->deadline ? due : self->deadline;
@@ -268,9 +261,7 @@ static int leave(lw_rate_limit *limit, struct waiter *self, int err)
     struct section section = {.word = take_guard(limit)};
 
     unlink_from(limit, self);
-    section.sent = send_first(limit);
-    drop_guard(limit, section.word);
-    wake(&section);
+    end(limit, &section);
     return err;
 }
 
@@ -397,7 +388,7 @@ int lw_rate_limit_init(lw_rate_limit *limit, const char *name, double tokens_per
     return 0;
 }
 
-/* ---- numbers, read under the guard; in a forked child nobody else is there, and it may be stuck */
+/* ---- numbers, read under the guard; in a forked child, where it may be stuck, without it */
 
 static uint64_t begin_reading(const lw_rate_limit *limit)
 {
@@ -469,6 +460,7 @@ static int kind_acquire(lw_lock *lock, lw_nsec deadline)
     return kind_acquire_at(lock, deadline, __builtin_return_address(0));
 }
 
+/* As much as a scope took. */
 static int kind_release(lw_lock *lock)
 {
     lw_rate_limit *limit = (lw_rate_limit *)(void *)lock;
