@@ -41,6 +41,8 @@
 #include "primitives/relock.h"
 #include "runtime/fork.h"
 
+#define IDLE LW_LOCK_COUNT /* the word when nobody waits */
+
 enum { WAIT = 1 }; /* look(): beside 0 and negative codes */
 
 /* An acquire, on its caller's stack. */
@@ -83,7 +85,7 @@ static lw_nsec due_at(const lw_rate_limit *limit, double tokens)
 
 static double tokens_at(const lw_rate_limit *limit, lw_nsec now)
 {
-    double elapsed = now > limit->_at ? (double)(now - limit->_at) / (double)LW_SEC : 0;
+    double elapsed = now > limit->_at ? (double)(now - limit->_at) * 1e-9 : 0;
     double tokens = limit->_tokens + elapsed * limit->_rate;
 
     return tokens < limit->_capacity ? tokens : limit->_capacity;
@@ -117,19 +119,12 @@ static bool is_fair(const lw_rate_limit *limit)
     return (limit->lock._number & LW_RATE_LIMIT_UNFAIR) == 0;
 }
 
-static void link_in(lw_rate_limit *limit, struct waiter *self)
+static void push(lw_rate_limit *limit, struct waiter *self)
 {
-    if (self->node.next != NULL)
-        return;
     if (is_fair(limit))
         lw_queue_push(&limit->lock._queue, &self->node);
     else
         lw_queue_push_front(&limit->lock._queue, &self->node);
-}
-
-static void unlink_from(lw_rate_limit *limit, struct waiter *self)
-{
-    lw_queue_remove(&limit->lock._queue, &self->node);
 }
 
 /* False: it is on its way here. */
@@ -155,7 +150,7 @@ static void serve(lw_rate_limit *limit, struct section *section)
 
     while ((first = first_of(limit)) != NULL &&
            due_at(limit, first->tokens) <= section->now && claim(first)) {
-        unlink_from(limit, first);
+        lw_queue_remove(&limit->lock._queue, &first->node);
         take(limit, first->tokens, section->now);
         lw_wake_batch_add(&section->served, first->record);
     }
@@ -233,25 +228,27 @@ static bool is_made(const lw_rate_limit *limit)
 /* Take the tokens, or give up, or wait on: in the queue if not there yet. */
 static int look(lw_rate_limit *limit, struct waiter *self, struct section *section)
 {
-    bool first = self->node.next != NULL ? first_of(limit) == self
-                                         : limit->lock._queue == NULL || !is_fair(limit);
+    bool queued = self->node.next != NULL;
+    bool first = queued ? first_of(limit) == self
+                        : limit->lock._queue == NULL || !is_fair(limit);
     lw_nsec due = first ? due_at(limit, self->tokens) : LW_FOREVER;
 
     /* Without the look what was added before the guard was ours is missed. */
     if (lw_recheck(due <= section->now)) {
-        unlink_from(limit, self);
+        lw_queue_remove(&limit->lock._queue, &self->node);
         take(limit, self->tokens, section->now);
         serve(limit, section);
         return 0;
     }
     if (self->deadline <= section->now) {
-        unlink_from(limit, self);
+        lw_queue_remove(&limit->lock._queue, &self->node);
         return lw_timeout_error(self->deadline);
     }
     self->alarm = due < self->deadline ? due : self->deadline;
     self->awake = false;
     lw_wait_begin(self->record, LW_WAIT_TOKENS, limit, limit->lock.name, self->alarm, self->site);
-    link_in(limit, self);
+    if (!queued)
+        push(limit, self);
     return WAIT;
 }
 
@@ -260,7 +257,7 @@ static int leave(lw_rate_limit *limit, struct waiter *self, int err)
 {
     struct section section = {.word = take_guard(limit)};
 
-    unlink_from(limit, self);
+    lw_queue_remove(&limit->lock._queue, &self->node);
     end(limit, &section);
     return err;
 }
@@ -277,14 +274,13 @@ static LW_NOINLINE int await_refill(lw_rate_limit *limit, struct waiter *self)
     return err < 0 ? leave(limit, self, err) : 0;
 }
 
-static int acquire(lw_rate_limit *limit, double tokens, lw_nsec deadline, const void *site)
+static LW_NOINLINE int acquire_slow(lw_rate_limit *limit, struct lw_record *me, double tokens,
+                                    lw_nsec deadline, const void *site)
 {
-    struct waiter self = {.tokens = tokens, .deadline = deadline, .site = site};
+    struct waiter self = {.record = me, .tokens = tokens, .deadline = deadline, .site = site};
     enum lw_outcome outcome;
-    int err = lw_wait_enter(&self.record, deadline);
+    int err;
 
-    if (err < 0)
-        return err;
     if (!(tokens > 0) || !is_made(limit))
         return -EINVAL;
     do {
@@ -303,6 +299,29 @@ static int acquire(lw_rate_limit *limit, double tokens, lw_nsec deadline, const 
     if (outcome == LW_GRANTED)
         return 0;
     return leave(limit, &self, lw_wait_error(self.record, outcome));
+}
+
+LW_INLINE int acquire(lw_rate_limit *limit, double tokens, lw_nsec deadline, const void *site)
+{
+    uint64_t idle = IDLE;
+    struct lw_record *me;
+    lw_nsec now;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (lw_unlikely(err < 0))
+        return err;
+    now = lw_now();
+    if (lw_likely(tokens > 0 && !has_refill(limit) &&
+                  lw_cas_acq(&limit->lock._word._value, &idle, IDLE | LW_LOCK_GUARD))) { /* [T1] */
+        bool enough = due_at(limit, tokens) <= now;
+
+        if (lw_likely(enough))
+            take(limit, tokens, now);
+        lw_store_rel(&limit->lock._word._value, IDLE); /* [T1] */
+        if (lw_likely(enough))
+            return 0;
+    }
+    return acquire_slow(limit, me, tokens, deadline, site);
 }
 
 int lw_rate_limit_acquire(lw_rate_limit *limit, double tokens, lw_nsec deadline)
@@ -377,7 +396,7 @@ int lw_rate_limit_init(lw_rate_limit *limit, const char *name, double tokens_per
     if (!(capacity > 0))
         capacity = tokens_per_second;
     *limit = (lw_rate_limit){
-        .lock = LW_LOCK_INIT_(&lw_rate_limit_kind, name, flags, LW_LOCK_COUNTED_(0)),
+        .lock = LW_LOCK_INIT_(&lw_rate_limit_kind, name, flags, IDLE),
         ._rate = tokens_per_second,
         ._capacity = capacity,
         ._tokens = capacity,
@@ -407,22 +426,23 @@ static lw_nsec latest(const lw_rate_limit *limit, lw_nsec now)
     return has_refill(limit) ? limit->_at : now;
 }
 
-double lw_rate_limit_rate(const lw_rate_limit *limit)
+static double read_number(const lw_rate_limit *limit, const double *number)
 {
     uint64_t word = begin_reading(limit);
-    double rate = limit->_rate;
+    double value = *number;
 
     end_reading(limit, word);
-    return rate;
+    return value;
+}
+
+double lw_rate_limit_rate(const lw_rate_limit *limit)
+{
+    return read_number(limit, &limit->_rate);
 }
 
 double lw_rate_limit_capacity(const lw_rate_limit *limit)
 {
-    uint64_t word = begin_reading(limit);
-    double capacity = limit->_capacity;
-
-    end_reading(limit, word);
-    return capacity;
+    return read_number(limit, &limit->_capacity);
 }
 
 double lw_rate_limit_tokens(const lw_rate_limit *limit)
