@@ -29,6 +29,7 @@ const char *const lw_wait_kind_names[LW_WAIT_KINDS] = {
     [LW_WAIT_SHARED] = "lock to read",
     [LW_WAIT_UPGRADE] = "lock to write as well",
     [LW_WAIT_SELECT] = "select",
+    [LW_WAIT_TOKENS] = "rate limit",
 };
 
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)

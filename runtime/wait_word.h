@@ -79,6 +79,7 @@ enum lw_wait_kind {
     LW_WAIT_SHARED,
     LW_WAIT_UPGRADE,
     LW_WAIT_SELECT,
+    LW_WAIT_TOKENS,
     LW_WAIT_KINDS,
 };
 

@@ -22,6 +22,7 @@
 #include <latchwork/mutex.h>
 #include <latchwork/once.h>
 #include <latchwork/priority_lock.h>
+#include <latchwork/rate_limit.h>
 #include <latchwork/releasing.h>
 #include <latchwork/rlock.h>
 #include <latchwork/rwlock.h>

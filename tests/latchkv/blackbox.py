@@ -291,6 +291,27 @@ def idle_timeout(program):
             assert idle.rest() == b""
 
 
+def rate(program):
+    """--rate: so many commands a second of each client, whose surplus waits and is answered"""
+    with latchkv(program, "--rate", "50") as server:
+        with server.connect() as greedy, server.connect() as modest:
+            assert modest.call("CONFIG", "GET", "rate") == b"*2\r\n$4\r\nrate\r\n$2\r\n50\r\n"
+            begin = time.monotonic()
+            greedy.send(b"PING\r\n\r\n" * 75)  # empty requests are none
+            assert modest.call("PING") == b"+PONG\r\n"
+            assert all(greedy.reply() == b"+PONG\r\n" for _ in range(75))
+            assert time.monotonic() - begin >= 0.5  # 50 were free
+        waiting = server.connect()
+        waiting.send(command("PING") * 1000)
+        assert all(waiting.reply() == b"+PONG\r\n" for _ in range(50))
+        status, seconds = server.stop()  # it waits for tokens for another 19 s
+        assert status == 0 and seconds < (5.0 if SLOW else 1.0), seconds
+        assert waiting.rest().replace(b"+PONG\r\n", b"") == b""
+    with latchkv(program) as server, server.connect() as connection:
+        connection.send(command("PING") * 10000)
+        assert all(connection.reply() == b"+PONG\r\n" for _ in range(10000))  # off by default
+
+
 def expiry(program):
     """keys expire on time, looked at or not"""
     with latchkv(program) as server, server.connect() as connection:
@@ -480,6 +501,6 @@ def can_ping(port):
 if __name__ == "__main__":
     run_tests([command_line, redis_cli, redis_benchmark, unix_socket, unix_socket_of_others,
                large_values, slow_reader, killed_mid_request, hostile, request_limits, max_clients,
-               max_memory, idle_timeout, expiry, scan_guarantee, locks, waiter_that_leaves,
+               max_memory, idle_timeout, rate, expiry, scan_guarantee, locks, waiter_that_leaves,
                many_connections, idle_costs_nothing, stops_with_clients,
                second_server_on_the_port])

@@ -196,9 +196,16 @@ static void check_primitives(void)
     lw_event event = {0};
     lw_condition condition = {0};
     lw_semaphore semaphore = LW_SEMAPHORE_INIT("s", 1);
+    lw_rate_limit limit;
     lw_channel channel;
     int items[2], item = 7, err;
 
+    CHILD_CHECK(lw_rate_limit_init(&limit, "l", 1, 1, 0) == 0);
+    limit.lock._word._value |= 1; /* somebody had the guard */
+    CHILD_CHECK(lw_rate_limit_acquire(&limit, 1, LW_FOREVER) == -ECHILD);
+    CHILD_CHECK(lw_rate_limit_release(&limit, 1) == -ECHILD);
+    CHILD_CHECK(lw_rate_limit_set_rate(&limit, 1) == -ECHILD);
+    CHILD_CHECK(lw_rate_limit_tokens(&limit) <= 1 && !lw_rate_limit_locked(&limit));
     lw_channel_init(&channel, "c", items, sizeof *items, 2);
     CHILD_CHECK(lw_event_wait(&event, LW_FOREVER) == -ECHILD);
     lw_event_set(&event); /* does nothing */

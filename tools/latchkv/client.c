@@ -20,6 +20,10 @@ struct kv_client *kv_client_new(struct kv_server *server, int fd)
 
     if (client == NULL)
         return NULL;
+    if (lw_rate_limit_init(&client->limit, "commands", (double)server->config.rate, 0, 0) < 0) {
+        kv_free(client, sizeof *client);
+        return NULL;
+    }
     client->server = server;
     client->fd = fd;
     client->born = kv_coarse_ms();

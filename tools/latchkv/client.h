@@ -66,6 +66,7 @@ struct kv_client {
 
     struct kv_input input;
     struct kv_parser parser;
+    lw_rate_limit limit; /* of its commands, if there is a rate */
 
     struct kv_face face;
     int64_t born;                      /* coarse ms */

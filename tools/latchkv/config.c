@@ -32,6 +32,9 @@ static const struct option options[] = {
     {"maxlocks", NUMBER, AT(maxlocks), 1, 1000000, "N", "locks that one client may hold (1024)"},
     {"maxmemory", BYTES, AT(maxmemory), 0, INT64_MAX, "BYTES",
      "refuse to store more; 0: no limit (0)"},
+    {"rate", NUMBER, AT(rate), 0, 1000000000, "N",
+     "commands a second that a client may send, as many at once; more of them\n"
+     "wait; 0: no limit (0)"},
     {"timeout", NUMBER, AT(timeout), 0, INT32_MAX, "SEC",
      "close clients idle for so long; 0: never (0)"},
     {"tcp-keepalive", NUMBER, AT(keepalive), 0, INT32_MAX, "SEC",

@@ -23,6 +23,7 @@ struct kv_config {
     uint64_t maxclients;
     uint64_t maxlocks;  /* key locks that one client may hold */
     uint64_t maxmemory; /* bytes; 0: no limit */
+    uint64_t rate;      /* commands a second of one client; 0: no limit */
     uint64_t timeout;   /* seconds a client may be idle; 0: for ever */
     uint64_t keepalive; /* seconds; 0: none */
     uint64_t bulk_max;  /* bytes of one argument or value */

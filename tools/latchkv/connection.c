@@ -127,7 +127,20 @@ int kv_client_receive(struct kv_client *client, lw_nsec deadline)
     return 0;
 }
 
-static void run_request(struct kv_client *client)
+/* Wait until the client may have another command run, with --rate; what has run is answered first.
+ * 0, or why the connection must end. */
+static int await_turn(struct kv_client *client)
+{
+    int err = lw_rate_limit_acquire(&client->limit, 1, LW_NOW);
+
+    if (err != -ETIMEDOUT)
+        return err;
+    err = kv_client_flush(client);
+    return err < 0 ? err : lw_rate_limit_acquire(&client->limit, 1, LW_FOREVER);
+}
+
+/* 0, or why the connection must end at once. */
+static int run_request(struct kv_client *client)
 {
     _Atomic(uint64_t) *commands = &client->face.commands;
 
@@ -135,11 +148,16 @@ static void run_request(struct kv_client *client)
     client->argc = client->parser.argc;
     client->input.start += client->parser.at;
     if (client->argc > 0) {
+        int err = client->server->config.rate != 0 ? await_turn(client) : 0;
+
+        if (err < 0)
+            return err;
         atomic_store_explicit(commands, atomic_load_explicit(commands, memory_order_relaxed) + 1,
                               memory_order_relaxed);
         kv_command_execute(client);
     }
     kv_parser_reset(&client->parser);
+    return client->reply.broken ? -ENOBUFS : 0; /* nothing that follows could be answered */
 }
 
 /* Run all complete requests.  0, or why the connection must end at once. */
@@ -154,9 +172,7 @@ static int run_requests(struct kv_client *client)
         case KV_PARSE_MORE:
             return 0;
         case KV_PARSE_REQUEST:
-            run_request(client);
-            if (client->reply.broken) /* nothing that follows could be answered */
-                return -ENOBUFS;
+            err = run_request(client);
             break;
         case KV_PARSE_BROKEN:
             kv_reply_errorf(&client->reply, "ERR %s", client->parser.error);
@@ -165,7 +181,7 @@ static int run_requests(struct kv_client *client)
         case KV_PARSE_NOMEM:
             return -ENOMEM;
         }
-        if (client->reply.size >= FLUSH_AT)
+        if (err == 0 && client->reply.size >= FLUSH_AT)
             err = kv_client_flush(client);
     }
     return err;
