@@ -15,6 +15,9 @@
 #include "primitives/lock.h"
 
 #include <errno.h>
+#include <limits.h>
+
+#include "runtime/fork.h"
 
 extern void (*lw_holds_abandon)(struct lw_record *record);
 
@@ -56,6 +59,28 @@ bool lw_locked(const lw_lock *lock)
     if (is_mutex(lock->kind))
         return lw_mutex_locked((const lw_mutex *)lock);
     return is_complete(lock->kind) && lock->kind->locked(lock);
+}
+
+int lw_purge_waiters(lw_lock *lock)
+{
+    struct lw_wake_batch purged = {0};
+    uint64_t word;
+    uint32_t count;
+
+    if (!is_mutex(lock->kind) && !is_complete(lock->kind))
+        return -EINVAL;
+    if (lock->kind != NULL && lock->kind->purge_waiters != NULL)
+        return lock->kind->purge_waiters(lock);
+    if (lw_forked())
+        return -ECHILD;
+    word = lw_lock_take(lock); /* [L2] */
+    lw_lock_claim_all(lock, word, &purged);
+    if ((word & LW_LOCK_SORT) == 0)
+        word &= ~LW_LOCK_FAIR; /* the head that set it is gone */
+    lw_lock_drop(lock, word);
+    count = purged.count;
+    lw_wake_collected(&purged, LW_CLOSED);
+    return count < INT_MAX ? (int)count : INT_MAX;
 }
 
 lw_task lw_owner(const lw_lock *lock)

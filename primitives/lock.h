@@ -15,7 +15,8 @@
  *         0          that of a mutex (or an lw_semaphore)
  *         HANDED 64  it is handed on, first come first served (handed.c)
  *         HEAP 192   it is handed on by priority (handed.c, heap.h)
- *         COUNT 128  it has permits, and no owner: above the flags is a number of theirs
+ *         COUNT 128  it has permits, and no owner: above the flags is a number of theirs; RANKED 8
+ *                    (the place of FAIR): they go by priority
  *
  * Of events, conditions and channels bit 0 is the guard as well and the others are the file's own;
  * their words, and those of permits, are written under the guard only. */
@@ -38,6 +39,7 @@
 #define LW_LOCK_DEAD UINT64_C(32)
 #define LW_LOCK_HANDED ((uint64_t)LW_LOCK_HANDED_)
 #define LW_LOCK_COUNT ((uint64_t)LW_LOCK_COUNT_)
+#define LW_LOCK_RANKED ((uint64_t)LW_LOCK_RANKED_)
 #define LW_LOCK_HEAP ((uint64_t)LW_LOCK_HEAP_)
 #define LW_LOCK_SORT LW_LOCK_HEAP
 #define LW_LOCK_FLAGS UINT64_C(255)
@@ -119,6 +121,12 @@ int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock);
  * are sent to look. */
 void lw_lock_mark(lw_lock *lock, uint64_t flag);
 
+/* ---- all who wait for one */
+
+/* Under the guard: all who wait, to be woken after it.  The one place that tells the sorts of
+ * queues apart. */
+void lw_lock_claim_all(lw_lock *lock, uint64_t word, struct lw_wake_batch *batch);
+
 /* ---- the guard section of one */
 
 LW_INLINE uint64_t lw_lock_take(lw_lock *lock)
@@ -138,7 +146,7 @@ LW_INLINE bool lw_lock_is_sound(uint64_t word)
     uint64_t barging = word & (LW_LOCK_WOKEN | LW_LOCK_FAIR);
 
     if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT)
-        return barging == 0;
+        return (barging & LW_LOCK_WOKEN) == 0;
     if ((word & LW_LOCK_HANDED) != 0)
         return (owned || !queued) && barging == 0;
     return (owned || !queued || (barging & LW_LOCK_WOKEN)) &&

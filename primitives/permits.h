@@ -9,7 +9,7 @@
  *     sort      _number          above the flags    the queue
  *     FREE      free permits     0                  first come, first served
  *     HELD      held permits     the bound          first come, first served
- *     RANKED    free permits     at the beginning   by priority; each wants one
+ *     RANKED    free permits     at the beginning   by priority; each wants one; the word says so
  *
  * Invariants.
  * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
