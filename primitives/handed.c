@@ -196,9 +196,11 @@ static int release_last(lw_lock *lock, struct lw_cold *cold, uint64_t word)
     uint64_t idle = word & LW_LOCK_SORT;
 
     (void)lw_owner_forget(cold, lock);
-    if ((word & (QUEUED | LW_LOCK_GUARD)) != 0 ||
-        !lw_cas_acq_rel(&lock->_word._value, &word, idle)) /* [L1] */
-        hand_on(lock, lw_lock_take(lock));                 /* [L2] */
+    if (lw_unlikely((word & LW_LOCK_INCONSISTENT) != 0)) /* only the owner clears it */
+        lw_lock_mark(lock, LW_LOCK_INCONSISTENT | DEAD);
+    else if ((word & (QUEUED | LW_LOCK_GUARD)) != 0 ||
+             !lw_cas_acq_rel(&lock->_word._value, &word, idle)) /* [L1] */
+        hand_on(lock, lw_lock_take(lock));                      /* [L2] */
     return 0;
 }
 

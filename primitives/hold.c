@@ -356,6 +356,16 @@ bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t unit
     return true;
 }
 
+uint64_t lw_hold_units_of(struct lw_cold *cold, const lw_lock *lock)
+{
+    struct lw_hold_place place = {0};
+    uint64_t units = 0;
+
+    for (uint32_t after = 0; find_units(cold, lock, &place, &after); after++)
+        units += lw_hold_units(lw_hold_in(cold, place));
+    return units;
+}
+
 uint64_t lw_hold_drop_all_units(struct lw_cold *cold, const lw_lock *lock)
 {
     struct lw_hold_place place = {0};

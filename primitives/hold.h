@@ -81,6 +81,9 @@ void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *s
 /* The caller will wake those who wait for the object.  Dropped by lw_hold_remove(). */
 void lw_hold_push_waker(struct lw_cold *cold, const void *object, const void *site);
 
+/* How many permits of that lock there are. */
+uint64_t lw_hold_units_of(struct lw_cold *cold, const lw_lock *lock);
+
 /* Drop so many permits, the newest first; false, and nothing is dropped: there are fewer. */
 bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t units);
 

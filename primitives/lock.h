@@ -9,7 +9,8 @@
  *     QUEUED 2       the queue is not empty                                         under GUARD
  *     WOKEN 4        mutex: a waiter was sent to try again and is not back yet      under GUARD
  *     FAIR 8         mutex: the next release hands over to the head                 under GUARD
- *     INCONSISTENT 16  its owner ended inside: an acquire gives -EOWNERDEAD         under GUARD
+ *     INCONSISTENT 16  an owner ended inside: free, an acquire gives -EOWNERDEAD    under GUARD
+ *                    but one who knows has it; released so, it is DEAD (inconsistent.c)
  *     DEAD 32        the same, for good: -ENOTRECOVERABLE; the id stays the last owner's
  *     SORT 192       what algorithm the lock goes by, whatever its kind says        never
  *         0          that of a mutex (or an lw_semaphore)
@@ -56,6 +57,9 @@ int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
 int lw_mutex_release_of(lw_lock *lock, struct lw_record *me);
 int lw_handed_release_of(lw_lock *lock, struct lw_record *me);
 
+/* A permit of a bounded semaphore though it is marked: 1, or 0 when it is not any more. */
+int lw_bounded_semaphore_acquire_marked(lw_lock *lock, lw_nsec deadline, const void *site);
+
 /* Permits of a bounded semaphore are nobody's any more, which serves those who wait; flag: or,
  * since their owner has ended, sends them to look, as lw_lock_mark(). */
 void lw_bounded_semaphore_give(lw_lock *lock, uint32_t permits, uint64_t flag);
@@ -72,12 +76,21 @@ LW_INLINE int lw_lock_priority(void)
     return said ? lw_load_rlx(&lw_record_cold(me)->priority) : 0;
 }
 
-/* What an acquire of a lock gives whose word says that its owner ended inside; 0: it does not. */
+/* What an acquire of a lock gives whose word says that its owner ended inside; 0: it does not, or
+ * somebody has it who knows, and may be waited for. */
 LW_INLINE int lw_lock_end_error(uint64_t word)
 {
     if (lw_likely((word & (LW_LOCK_DEAD | LW_LOCK_INCONSISTENT)) == 0))
         return 0;
-    return (word & LW_LOCK_DEAD) != 0 ? -ENOTRECOVERABLE : -EOWNERDEAD;
+    if ((word & LW_LOCK_DEAD) != 0)
+        return -ENOTRECOVERABLE;
+    return (word & ~LW_LOCK_FLAGS) != 0 ? 0 : -EOWNERDEAD;
+}
+
+/* An owner ended inside, and nobody has said since that the data is whole. */
+LW_INLINE bool lw_lock_is_marked(const lw_lock *lock)
+{
+    return (lw_load_rlx(&lock->_word._value) & LW_LOCK_INCONSISTENT) != 0;
 }
 
 /* ---- locks with an owner (owner.c) */
@@ -117,8 +130,9 @@ LW_INLINE void lw_owner_hint(struct lw_record *me)
 /* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */
 int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock);
 
-/* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  All who wait
- * are sent to look. */
+/* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  Or it releases
+ * what it has not repaired: both, and then it is not the owner any more.  All who wait are sent to look: of a mutex more than one may then be on his
+ * way, of whom the first to be back clears WOKEN, and later ones wake one too many. */
 void lw_lock_mark(lw_lock *lock, uint64_t flag);
 
 /* ---- all who wait for one */

@@ -40,6 +40,7 @@
 #define QUEUED LW_LOCK_QUEUED
 #define WOKEN LW_LOCK_WOKEN
 #define FAIR LW_LOCK_FAIR
+#define INCONSISTENT LW_LOCK_INCONSISTENT
 #define DEAD LW_LOCK_DEAD
 
 /* How long one may lose against those who come by. */
@@ -216,6 +217,10 @@ static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold)
     if ((seen & ~LW_LOCK_FLAGS) != mine || (seen & DEAD) != 0)
         return -EPERM;
     (void)lw_owner_forget(cold, lock);
+    if (lw_unlikely((seen & INCONSISTENT) != 0)) { /* only the owner clears it */
+        lw_lock_mark(lock, INCONSISTENT | DEAD);
+        return 0;
+    }
     while (seen == mine || (seen & ~QUEUED) == (mine | WOKEN)) {
         if (lw_cas_acq_rel(&lock->_word._value, &seen, seen & ~mine)) /* [L1] */
             return 0;

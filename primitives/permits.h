@@ -37,6 +37,7 @@ struct lw_permits_call {
     const void *site;
     uint32_t permits;
     int priority; /* RANKED */
+    bool knowing; /* HELD: also one that is marked */
 };
 
 LW_INLINE uint64_t lw_permits_take_guard(lw_lock *lock)
@@ -163,8 +164,10 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
          * missed. */
         bool enough = lw_recheck(lock->_queue == NULL &&
                                  lw_permits_are_there(sort, lock, word, call->permits));
-        int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word) : 0;
+        int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word & LW_LOCK_FLAGS) : 0;
 
+        if (err == -EOWNERDEAD && call->knowing)
+            err = 0;
         if (err == 0 && !enough)
             err = call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
         if (err == 0)

@@ -22,14 +22,15 @@ static const lw_lock *const kinds[ALL_KINDS] = {
     &a_bounded.lock, &a_semaphore.lock, &a_ranked.lock,
 };
 
-/* fn(lock) with each of the first `count` kinds, on 1, 2 and 4 workers. */
+/* fn(lock) with a new one of each of the first `count` kinds, on 1, 2 and 4 workers. */
 static inline void run_kinds(int count, lw_fn *fn)
 {
-    for (int i = 0; i < count; i++) {
-        lw_lock lock = *kinds[i];
+    for (int i = 0; i < count; i++)
+        for (unsigned workers = 1; workers <= 4; workers *= 2) {
+            lw_lock lock = *kinds[i];
 
-        run_all(fn, &lock);
-    }
+            run_with(workers, fn, &lock);
+        }
 }
 
 /* It is as it was made. */
