@@ -18,6 +18,7 @@
 #include <limits.h>
 
 #include "runtime/fork.h"
+#include "runtime/futex.h"
 
 extern void (*lw_holds_abandon)(struct lw_record *record);
 
@@ -81,6 +82,48 @@ int lw_purge_waiters(lw_lock *lock)
     count = purged.count;
     lw_wake_collected(&purged, LW_CLOSED);
     return count < INT_MAX ? (int)count : INT_MAX;
+}
+
+int lw_lock_wait(lw_lock *lock, const void *word, uint32_t expected, lw_nsec deadline)
+{
+    struct lw_record *me = lw_current();
+    struct lw_futex_wait wait = {LW_WAIT_LOCK, lock, lock->name, lw_owner(lock).id,
+                                 __builtin_return_address(0)};
+
+    if (me != NULL)
+        lw_owner_hint(me);
+    return lw_futex_wait_as(&wait, word, expected, deadline);
+}
+
+void (*lw_lock_forgotten)(lw_lock *lock);
+
+/* Under the guard: somebody has it, or waits, or was sent to take it. */
+static bool is_in_use(const lw_lock *lock, uint64_t word)
+{
+    if ((word & LW_LOCK_QUEUED) != 0 || (word & LW_LOCK_DEAD) != 0)
+        return (word & LW_LOCK_QUEUED) != 0;
+    if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT)
+        return (word & LW_LOCK_RANKED) == 0 && lw_load_rlx(&lock->_number) != 0;
+    return (word & (~LW_LOCK_FLAGS | LW_LOCK_WOKEN)) != 0;
+}
+
+int lw_lock_fini(lw_lock *lock)
+{
+    uint64_t word;
+    bool used;
+
+    if (!is_mutex(lock->kind) && !is_complete(lock->kind))
+        return -EINVAL;
+    if (lw_forked())
+        return -ECHILD;
+    word = lw_lock_take(lock); /* [L2] */
+    used = is_in_use(lock, word);
+    lw_lock_drop(lock, word);
+    if (used || (!(word & LW_LOCK_DEAD) && lw_owner(lock).id != 0))
+        return -EBUSY;
+    if (lw_lock_forgotten != NULL)
+        lw_lock_forgotten(lock);
+    return 0;
 }
 
 lw_task lw_owner(const lw_lock *lock)

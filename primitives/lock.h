@@ -49,6 +49,10 @@
 /* lw_acquire(), from that site. */
 int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
 
+/* A lock whose memory ends, for those who know it otherwise than as a task that waits for it or
+ * holds it; NULL: there are none. */
+extern void (*lw_lock_forgotten)(lw_lock *lock);
+
 /* The mutex, from that site; to lw_lock_acquire_at() others are known by their kinds. */
 int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
 
@@ -130,9 +134,10 @@ LW_INLINE void lw_owner_hint(struct lw_record *me)
 /* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */
 int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock);
 
-/* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  Or it releases
- * what it has not repaired: both, and then it is not the owner any more.  All who wait are sent to look: of a mutex more than one may then be on his
- * way, of whom the first to be back clears WOKEN, and later ones wake one too many. */
+/* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  Or it
+ * releases what it has not repaired: both, and then it is the owner no more.  All who wait are sent
+ * to look.  Of a mutex more than one may then be on his way: the first to be back clears WOKEN, and
+ * a wake too many is the worst that follows. */
 void lw_lock_mark(lw_lock *lock, uint64_t flag);
 
 /* ---- all who wait for one */

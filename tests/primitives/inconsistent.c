@@ -319,7 +319,7 @@ static int take_many(void *arg)
     cr_assert_eq(lw_bounded_semaphore_acquire(&three, 1, LW_NOW), -EOWNERDEAD);
     for (int i = 0; i < 2; i++)
         cr_assert_eq(lw_acquire_inconsistent(&three.lock, LW_NOW), 1);
-    cr_assert_eq(lw_acquire_inconsistent(&three.lock, LW_NOW), -ETIMEDOUT, "no more than there are");
+    cr_assert_eq(lw_acquire_inconsistent(&three.lock, LW_NOW), -ETIMEDOUT, "as many as there are");
     knowing = start_waiter(take_knowing, &three);
     cr_assert_eq(lw_bounded_semaphore_release(&three, 1), 0);
     cr_assert_eq(join_status(knowing), 1, "and has ended with it");
