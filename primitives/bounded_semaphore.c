@@ -24,6 +24,8 @@ LW_INLINE int acquire_call(lw_lock *lock, uint32_t permits, lw_nsec deadline, co
         return err;
     if (permits == 0 || !lw_permits_are_made(lock))
         return -EINVAL;
+    if (lw_is_given(call.me))
+        (void)lw_given_take(call.me);
     err = lw_hold_reserve_units(lw_record_cold(call.me), permits);
     if (err < 0)
         return err;
@@ -71,14 +73,17 @@ int lw_bounded_semaphore_release(lw_bounded_semaphore *semaphore, uint32_t permi
 {
     lw_lock *lock = &semaphore->lock;
     struct lw_record *me = lw_current();
+    int err = -EPERM;
 
     if (permits == 0 || !lw_permits_are_made(lock))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
+    if (me != NULL && lw_is_given(me) && lw_given_take(me) < 0)
+        err = -ENOMEM;
     if (me == NULL || lw_load_rlx(&lock->_number) < permits ||
         !lw_hold_drop_units(lw_record_cold(me), lock, permits))
-        return -EPERM;
+        return err;
     lw_bounded_semaphore_give(lock, permits, 0);
     return 0;
 }

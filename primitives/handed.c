@@ -155,7 +155,7 @@ LW_NOINLINE int lw_handed_acquire_slow(lw_lock *lock, struct lw_record *me, lw_n
                                        const void *site, int priority, enum lw_nesting nests)
 {
     struct call call = {me, deadline, site, priority, nests};
-    uint64_t seen = lw_load_rlx(&lock->_word._value);
+    uint64_t seen = lw_load_acq(&lock->_word._value); /* [G2] */
 
     if ((seen & HANDED) == 0) /* zeroed */
         return -EINVAL;
@@ -207,7 +207,7 @@ static int release_last(lw_lock *lock, struct lw_cold *cold, uint64_t word)
 LW_NOINLINE int lw_handed_release_slow(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
-    uint64_t word = lw_load_rlx(&lock->_word._value);
+    uint64_t word = lw_load_acq(&lock->_word._value); /* [G2] */
     uint32_t depth;
 
     if ((word & HANDED) == 0)

@@ -97,6 +97,16 @@ static void chunks_give(struct lw_cold *cold)
     depot_give(first, last);
 }
 
+void *lw_hold_chunk_take(void)
+{
+    return depot_take();
+}
+
+void lw_hold_chunk_give(void *chunk)
+{
+    depot_give(chunk, chunk);
+}
+
 /* ---- places */
 
 struct lw_hold *lw_hold_in(struct lw_cold *cold, struct lw_hold_place place)
@@ -247,6 +257,14 @@ void lw_hold_unreserve(struct lw_cold *cold)
 {
     if (lw_load_rlx(&cold->nheld) <= LW_HOLDS_INLINE)
         chunks_give(cold);
+}
+
+bool lw_hold_push_given(struct lw_cold *cold, struct lw_hold hold)
+{
+    if (lw_hold_reserve_units(cold, 1) < 0)
+        return false;
+    push(cold, hold);
+    return true;
 }
 
 void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *site,

@@ -75,6 +75,8 @@ int lw_consistent(lw_lock *lock)
         return -EPERM;
     if (lw_forked())
         return -ECHILD;
+    if (lw_is_given(me))
+        (void)lw_given_take(me);
     permits = lw_hold_units_of(lw_record_cold(me), lock);
     word = lw_lock_take(lock); /* [L2] */
     err = may_say_so(lock, me, word, permits);

@@ -132,7 +132,7 @@ lw_task lw_owner(const lw_lock *lock)
 
     if (lock->kind != NULL && lock->kind->owner != NULL)
         return lock->kind->owner(lock);
-    word = lw_load_rlx(&lock->_word._value);
+    word = lw_load_acq(&lock->_word._value); /* [G2] */
     return (lw_task){(word & LW_LOCK_SORT) != LW_LOCK_COUNT ? word >> LW_LOCK_OWNER_SHIFT : 0};
 }
 
@@ -186,7 +186,7 @@ static void abandon_units(struct lw_record *me, lw_lock *lock)
 }
 
 /* The newest first. */
-static void abandon_all(struct lw_record *me)
+static void abandon_held(struct lw_record *me)
 {
     struct lw_cold *cold = lw_record_cold(me);
     uint32_t count;
@@ -204,6 +204,20 @@ static void abandon_all(struct lw_record *me)
             abandon_lock(me, lock);
         if (lw_load_rlx(&cold->nheld) == count)
             (void)lw_hold_remove(cold, lock);
+    }
+}
+
+/* Of what it was handed at least three fit into the record of one who has no holds. */
+static void abandon_all(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+
+    for (;;) {
+        if (lw_is_given(me))
+            (void)lw_given_take(me);
+        if (lw_load_rlx(&cold->nheld) == 0)
+            break;
+        abandon_held(me);
     }
     lw_store_rlx(&cold->holds_lost, 0);
 }

@@ -97,6 +97,20 @@ LW_INLINE bool lw_lock_is_marked(const lw_lock *lock)
     return (lw_load_rlx(&lock->_word._value) & LW_LOCK_INCONSISTENT) != 0;
 }
 
+/* ---- locks that others have handed to a task (transfer.c) */
+
+/* Some may have: asked after the word that names the task as the owner was read with acquire. */
+LW_INLINE bool lw_is_given(const struct lw_record *me)
+{
+    return lw_unlikely((lw_load_rlx(&me->ctl) & LW_GIVEN) != 0);
+}
+
+/* Make holds of them.  0; -ENOMEM: not of all. */
+int lw_given_take(struct lw_record *me);
+
+/* The lock that is released was handed to the caller, who has not made a hold of it. */
+bool lw_given_forget(struct lw_record *me, const lw_lock *lock);
+
 /* ---- locks with an owner (owner.c) */
 
 LW_INLINE uint64_t lw_owner_word(const struct lw_record *record)
@@ -120,15 +134,20 @@ LW_INLINE void lw_owner_note(struct lw_record *me)
 bool lw_owner_is_gone(uint64_t word);
 
 /* Before the task blocks: its own locks say who owns them, also those it took by barging.  Then the
- * hint is right whenever the owner it names is blocked. */
+ * hint is right whenever the owner it names is blocked.  And what it was handed becomes holds. */
 void lw_owner_hint_all(struct lw_cold *cold);
+
+LW_INLINE void lw_owner_hint_held(struct lw_cold *cold)
+{
+    if (lw_load_rlx(&cold->nheld) != 0)
+        lw_owner_hint_all(cold);
+}
 
 LW_INLINE void lw_owner_hint(struct lw_record *me)
 {
-    struct lw_cold *cold = lw_record_cold(me);
-
-    if (lw_load_rlx(&cold->nheld) != 0)
-        lw_owner_hint_all(cold);
+    if (lw_is_given(me))
+        (void)lw_given_take(me);
+    lw_owner_hint_held(lw_record_cold(me));
 }
 
 /* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */

@@ -212,7 +212,7 @@ static void hand_on(lw_lock *lock, uint64_t word)
 static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
-    uint64_t seen = lw_load_rlx(&lock->_word._value);
+    uint64_t seen = lw_load_acq(&lock->_word._value); /* [G2] */
 
     if ((seen & ~LW_LOCK_FLAGS) != mine || (seen & DEAD) != 0)
         return -EPERM;

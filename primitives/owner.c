@@ -38,7 +38,8 @@ void lw_owner_hint_all(struct lw_cold *cold)
 
 LW_NOINLINE int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock)
 {
-    bool held = lw_hold_remove(cold, lock);
+    struct lw_record *me = lw_cold_record(cold);
+    bool held = (lw_is_given(me) && lw_given_forget(me, lock)) || lw_hold_remove(cold, lock);
 
     lw_check(held); /* the word and the list of holds agree about who owns the lock */
     return 0;

@@ -177,7 +177,10 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
         lw_permits_drop_guard(sort, lock, word);
         if (err <= 0)
             return err;
-        lw_owner_hint(call->me);
+        if (sort == LW_PERMITS_HELD) /* the room for new holds is reserved */
+            lw_owner_hint_held(lw_record_cold(call->me));
+        else
+            lw_owner_hint(call->me);
         outcome = lw_wait_finish(call->me);
     } while (sort == LW_PERMITS_HELD && outcome == LW_RETRY);
     if (outcome != LW_GRANTED)
