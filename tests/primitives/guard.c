@@ -217,7 +217,7 @@ Test(guard, r106_there_is_one_type_of_them)
     struct {
         lw_resource_guard guard;
         int more;
-    } derived;
+    } derived = {LW_RESOURCE_GUARD_INIT("using", NULL), 0};
     lw_resource_guard *unique;
 
     cr_assert_eq(lw_unique_guard_get(&unique, &derived, "using"), 0);
