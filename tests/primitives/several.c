@@ -6,7 +6,9 @@ TestSuite(several, .init = watchdog);
 
 enum { MANY = 200 };
 
-/* An order that is drawn. */
+/* Up, down, or an order that is drawn. */
+enum { UP, DOWN, DRAWN, ORDERS };
+
 static void shuffle(lw_lock **locks, size_t count, uint64_t *random)
 {
     for (size_t i = count; i > 1; i--) {
@@ -33,10 +35,13 @@ static int take_counts(void *arg)
     uint64_t random = 1;
 
     (void)arg;
-    for (size_t count = 0; count <= MANY; count += count < 70 ? 1 : 7) {
+    for (size_t round = 0; round < (MANY + 1) * ORDERS; round++) {
+        size_t count = round / ORDERS, order = round % ORDERS;
+
         for (size_t i = 0; i < count; i++)
-            locks[i] = &mutexes[i].lock;
-        shuffle(locks, count, &random);
+            locks[i] = &mutexes[order == DOWN ? count - 1 - i : i].lock;
+        if (order == DRAWN)
+            shuffle(locks, count, &random);
         cr_assert_eq(lw_acquire_all(locks, count, LW_NOW), 0);
         assert_held(locks, count, true);
         cr_assert_eq(holds_of_caller(), count);

@@ -251,6 +251,13 @@ Test(transfer, with_the_end_of_the_other_it_is_marked)
 
 /* ---- codes */
 
+static bool has_ended(lw_task task)
+{
+    const struct lw_record *record = lw_record_of(task.id);
+
+    return record != NULL && (lw_load_acq(&record->place) & LW_PLACE_ENDED) != 0;
+}
+
 static int codes(void *arg)
 {
     lw_lock *lock = arg;
@@ -265,7 +272,7 @@ static int codes(void *arg)
     cr_assert_eq(lw_transfer(lock, (lw_task){0}), -ESRCH);
     cr_assert_eq(lw_transfer(lock, (lw_task){UINT64_MAX >> 8}), -ESRCH);
     cr_assert_eq(lw_spawn(&child, release_now, lock, NULL), 0);
-    AWAIT((lw_load_acq(&lw_record_of(child.id)->place) & LW_PLACE_ENDED) != 0);
+    AWAIT(has_ended(child));
     cr_assert_eq(lw_transfer(lock, child), -ESRCH, "ended, not joined");
     cr_assert_eq(join_status(child), -EPERM);
     waiting = start_waiter(acquire_and_release, lock);
