@@ -5,7 +5,8 @@
  * nothing is while the bound is below what is held.  A task's permits are holds of its record
  * (hold.h): there a release finds whether it has them.
  *
- * INCONSISTENT and DEAD as of a lock: a task has ended, and still held some. */
+ * INCONSISTENT and DEAD as of a lock: a task has ended, and still held some.  But a release leaves
+ * the mark: who had permits before it came cannot be told from who took them knowing of it. */
 #include <latchwork/semaphore.h>
 
 #include "primitives/permits.h"
@@ -13,15 +14,18 @@
 
 #define SORT LW_PERMITS_HELD
 
-static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
+LW_INLINE int acquire_call(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site,
+                           bool knowing)
 {
-    struct lw_permits_call call = {NULL, deadline, site, permits, 0};
+    struct lw_permits_call call = {NULL, deadline, site, permits, 0, knowing};
     int err = lw_wait_enter(&call.me, deadline);
 
     if (err < 0)
         return err;
     if (permits == 0 || !lw_permits_are_made(lock))
         return -EINVAL;
+    if (lw_is_given(call.me))
+        (void)lw_given_take(call.me);
     err = lw_hold_reserve_units(lw_record_cold(call.me), permits);
     if (err < 0)
         return err;
@@ -31,6 +35,18 @@ static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void
     else
         lw_hold_unreserve(lw_record_cold(call.me));
     return err;
+}
+
+static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
+{
+    return acquire_call(lock, permits, deadline, site, false);
+}
+
+int lw_bounded_semaphore_acquire_marked(lw_lock *lock, lw_nsec deadline, const void *site)
+{
+    int err = acquire_call(lock, 1, deadline, site, true);
+
+    return err < 0 ? err : lw_lock_is_marked(lock);
 }
 
 int lw_bounded_semaphore_acquire(lw_bounded_semaphore *semaphore, uint32_t permits,
@@ -57,14 +73,17 @@ int lw_bounded_semaphore_release(lw_bounded_semaphore *semaphore, uint32_t permi
 {
     lw_lock *lock = &semaphore->lock;
     struct lw_record *me = lw_current();
+    int err = -EPERM;
 
     if (permits == 0 || !lw_permits_are_made(lock))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
+    if (me != NULL && lw_is_given(me) && lw_given_take(me) < 0)
+        err = -ENOMEM;
     if (me == NULL || lw_load_rlx(&lock->_number) < permits ||
         !lw_hold_drop_units(lw_record_cold(me), lock, permits))
-        return -EPERM;
+        return err;
     lw_bounded_semaphore_give(lock, permits, 0);
     return 0;
 }

@@ -155,7 +155,7 @@ LW_NOINLINE int lw_handed_acquire_slow(lw_lock *lock, struct lw_record *me, lw_n
                                        const void *site, int priority, enum lw_nesting nests)
 {
     struct call call = {me, deadline, site, priority, nests};
-    uint64_t seen = lw_load_rlx(&lock->_word._value);
+    uint64_t seen = lw_load_acq(&lock->_word._value); /* [G2] */
 
     if ((seen & HANDED) == 0) /* zeroed */
         return -EINVAL;
@@ -196,16 +196,18 @@ static int release_last(lw_lock *lock, struct lw_cold *cold, uint64_t word)
     uint64_t idle = word & LW_LOCK_SORT;
 
     (void)lw_owner_forget(cold, lock);
-    if ((word & (QUEUED | LW_LOCK_GUARD)) != 0 ||
-        !lw_cas_acq_rel(&lock->_word._value, &word, idle)) /* [L1] */
-        hand_on(lock, lw_lock_take(lock));                 /* [L2] */
+    if (lw_unlikely((word & LW_LOCK_INCONSISTENT) != 0)) /* only the owner clears it */
+        lw_lock_mark(lock, LW_LOCK_INCONSISTENT | DEAD);
+    else if ((word & (QUEUED | LW_LOCK_GUARD)) != 0 ||
+             !lw_cas_acq_rel(&lock->_word._value, &word, idle)) /* [L1] */
+        hand_on(lock, lw_lock_take(lock));                      /* [L2] */
     return 0;
 }
 
 LW_NOINLINE int lw_handed_release_slow(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
-    uint64_t word = lw_load_rlx(&lock->_word._value);
+    uint64_t word = lw_load_acq(&lock->_word._value); /* [G2] */
     uint32_t depth;
 
     if ((word & HANDED) == 0)

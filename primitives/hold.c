@@ -97,6 +97,16 @@ static void chunks_give(struct lw_cold *cold)
     depot_give(first, last);
 }
 
+void *lw_hold_chunk_take(void)
+{
+    return depot_take();
+}
+
+void lw_hold_chunk_give(void *chunk)
+{
+    depot_give(chunk, chunk);
+}
+
 /* ---- places */
 
 struct lw_hold *lw_hold_in(struct lw_cold *cold, struct lw_hold_place place)
@@ -250,6 +260,14 @@ void lw_hold_unreserve(struct lw_cold *cold)
         chunks_give(cold);
 }
 
+bool lw_hold_push_given(struct lw_cold *cold, struct lw_hold hold)
+{
+    if (lw_hold_reserve_units(cold, 1) < 0)
+        return false;
+    push(cold, hold);
+    return true;
+}
+
 void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *site,
                         uint32_t units)
 {
@@ -388,6 +406,16 @@ bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t unit
         take_out(cold, place, after);
     }
     return true;
+}
+
+uint64_t lw_hold_units_of(struct lw_cold *cold, const lw_lock *lock)
+{
+    struct lw_hold_place place = {0};
+    uint64_t units = 0;
+
+    for (uint32_t after = 0; find_units(cold, lock, &place, &after); after++)
+        units += lw_hold_units(lw_hold_in(cold, place));
+    return units;
 }
 
 uint64_t lw_hold_drop_all_units(struct lw_cold *cold, const lw_lock *lock)

@@ -15,6 +15,7 @@
  *
  * Invariants.
  * - Only the task itself writes its entries, and only while it runs; a release out of order shifts.
+ *   What others hand it waits elsewhere until it takes it over (transfer.c).
  * - nheld entries are there; holds_lost more locks are owned.
  *
  * Ordering: relaxed.  Others read entries only of a task that waits, and the wait word (wait.h, W1)
@@ -81,6 +82,16 @@ void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *s
 
 /* The caller will wake those who wait for the object.  Dropped by lw_hold_remove(). */
 void lw_hold_push_waker(struct lw_cold *cold, const void *object, const void *site);
+
+/* Of another's; false: no memory, and nothing was counted as lost. */
+bool lw_hold_push_given(struct lw_cold *cold, struct lw_hold hold);
+
+/* Memory for something that is type-stable as the chunks are, 256 bytes; NULL: none. */
+void *lw_hold_chunk_take(void);
+void lw_hold_chunk_give(void *chunk);
+
+/* How many permits of that lock there are. */
+uint64_t lw_hold_units_of(struct lw_cold *cold, const lw_lock *lock);
 
 /* Drop so many permits, the newest first; false, and nothing is dropped: there are fewer. */
 bool lw_hold_drop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t units);

@@ -15,6 +15,10 @@
 #include "primitives/lock.h"
 
 #include <errno.h>
+#include <limits.h>
+
+#include "runtime/fork.h"
+#include "runtime/futex.h"
 
 extern void (*lw_holds_abandon)(struct lw_record *record);
 
@@ -58,13 +62,87 @@ bool lw_locked(const lw_lock *lock)
     return is_complete(lock->kind) && lock->kind->locked(lock);
 }
 
+int lw_purge_waiters(lw_lock *lock)
+{
+    struct lw_wake_batch purged = {0};
+    uint64_t word;
+    uint32_t count;
+
+    if (!is_mutex(lock->kind) && !is_complete(lock->kind))
+        return -EINVAL;
+    if (lock->kind != NULL && lock->kind->purge_waiters != NULL)
+        return lock->kind->purge_waiters(lock);
+    if (lw_forked())
+        return -ECHILD;
+    word = lw_load_rlx(&lock->_word._value);
+    if (lw_lock_has_faces(word))
+        return lw_rwlock_purge(lock);
+    if (lw_lock_is_timed(word))
+        return lw_rate_limit_purge(lock);
+    word = lw_lock_take(lock); /* [L2] */
+    lw_lock_claim_all(lock, word, &purged);
+    if ((word & LW_LOCK_SORT) == 0)
+        word &= ~LW_LOCK_FAIR; /* the head that set it is gone */
+    lw_lock_drop(lock, word);
+    count = purged.count;
+    lw_wake_collected(&purged, LW_CLOSED);
+    return count < INT_MAX ? (int)count : INT_MAX;
+}
+
+int lw_lock_wait(lw_lock *lock, const void *word, uint32_t expected, lw_nsec deadline)
+{
+    struct lw_record *me = lw_current();
+    struct lw_futex_wait wait = {LW_WAIT_LOCK, lock, lock->name, lw_owner(lock).id,
+                                 __builtin_return_address(0)};
+
+    if (me != NULL)
+        lw_owner_hint(me);
+    return lw_futex_wait_as(&wait, word, expected, deadline);
+}
+
+void (*lw_lock_forgotten)(lw_lock *lock);
+
+/* Under the guard: somebody has it, or waits, or was sent to take it. */
+static bool is_in_use(const lw_lock *lock, uint64_t word)
+{
+    if ((word & LW_LOCK_QUEUED) != 0 || (word & LW_LOCK_DEAD) != 0)
+        return (word & LW_LOCK_QUEUED) != 0;
+    if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT)
+        return !(word & (LW_LOCK_RANKED | LW_LOCK_TIMED)) && lw_load_rlx(&lock->_number) != 0;
+    return (word & (~LW_LOCK_FLAGS | LW_LOCK_WOKEN)) != 0;
+}
+
+int lw_lock_fini(lw_lock *lock)
+{
+    uint64_t word;
+    bool used;
+
+    if (!is_mutex(lock->kind) && !is_complete(lock->kind))
+        return -EINVAL;
+    if (lw_forked())
+        return -ECHILD;
+    word = lw_load_rlx(&lock->_word._value);
+    if (lw_lock_has_faces(word)) {
+        used = lw_rwlock_is_in_use(lock);
+    } else {
+        word = lw_lock_take(lock); /* [L2] */
+        used = is_in_use(lock, word);
+        lw_lock_drop(lock, word);
+    }
+    if (used || (!(word & LW_LOCK_DEAD) && lw_owner(lock).id != 0))
+        return -EBUSY;
+    if (lw_lock_forgotten != NULL)
+        lw_lock_forgotten(lock);
+    return 0;
+}
+
 lw_task lw_owner(const lw_lock *lock)
 {
     uint64_t word;
 
     if (lock->kind != NULL && lock->kind->owner != NULL)
         return lock->kind->owner(lock);
-    word = lw_load_rlx(&lock->_word._value);
+    word = lw_load_acq(&lock->_word._value); /* [G2] */
     return (lw_task){(word & LW_LOCK_SORT) != LW_LOCK_COUNT ? word >> LW_LOCK_OWNER_SHIFT : 0};
 }
 
@@ -124,7 +202,7 @@ static void abandon_units(struct lw_record *me, lw_lock *lock)
 }
 
 /* The newest first. */
-static void abandon_all(struct lw_record *me)
+static void abandon_held(struct lw_record *me)
 {
     struct lw_cold *cold = lw_record_cold(me);
     uint32_t count;
@@ -144,6 +222,20 @@ static void abandon_all(struct lw_record *me)
             abandon_lock(me, lock);
         if (lw_load_rlx(&cold->nheld) == count)
             (void)lw_hold_remove(cold, lock);
+    }
+}
+
+/* Of what it was handed at least three fit into the record of one who has no holds. */
+static void abandon_all(struct lw_record *me)
+{
+    struct lw_cold *cold = lw_record_cold(me);
+
+    for (;;) {
+        if (lw_is_given(me))
+            (void)lw_given_take(me);
+        if (lw_load_rlx(&cold->nheld) == 0)
+            break;
+        abandon_held(me);
     }
     lw_store_rlx(&cold->holds_lost, 0);
 }

@@ -9,14 +9,17 @@
  *     QUEUED 2       the queue is not empty                                         under GUARD
  *     WOKEN 4        mutex: a waiter was sent to try again and is not back yet      under GUARD
  *     FAIR 8         mutex: the next release hands over to the head                 under GUARD
- *     INCONSISTENT 16  its owner ended inside: an acquire gives -EOWNERDEAD         under GUARD
+ *     INCONSISTENT 16  an owner ended inside: free, an acquire gives -EOWNERDEAD    under GUARD
+ *                    but one who knows has it; released so, it is DEAD (inconsistent.c)
  *     DEAD 32        the same, for good: -ENOTRECOVERABLE; the id stays the last owner's
  *     SORT 192       what algorithm the lock goes by, whatever its kind says        never
  *         0          that of a mutex (or an lw_semaphore)
  *         HANDED 64  it is handed on, first come first served (handed.c)
  *         HEAP 192   it is handed on by priority (handed.c, heap.h)
- *         COUNT 128  it has permits, and no owner: above the flags is a number of theirs
+ *         COUNT 128  it has permits, and no owner: above the flags is a number of theirs; RANKED 4
+ *                    (the place of WOKEN): they go by priority
  *     FACES 8        with HANDED or COUNT: of an lw_rwlock, whose word is rwlock.h's
+ *     TIMED bit 63   with COUNT: of an lw_rate_limit, whose queue is its own
  *
  * Of events, conditions and channels bit 0 is the guard as well and the others are the file's own;
  * their words, and those of permits, are written under the guard only. */
@@ -39,14 +42,20 @@
 #define LW_LOCK_DEAD UINT64_C(32)
 #define LW_LOCK_HANDED ((uint64_t)LW_LOCK_HANDED_)
 #define LW_LOCK_COUNT ((uint64_t)LW_LOCK_COUNT_)
+#define LW_LOCK_RANKED ((uint64_t)LW_LOCK_RANKED_)
 #define LW_LOCK_HEAP ((uint64_t)LW_LOCK_HEAP_)
 #define LW_LOCK_FACES ((uint64_t)LW_LOCK_FACES_)
 #define LW_LOCK_SORT LW_LOCK_HEAP
+#define LW_LOCK_TIMED (UINT64_C(1) << 63)
 #define LW_LOCK_FLAGS UINT64_C(255)
 #define LW_LOCK_OWNER_SHIFT 8
 
 /* lw_acquire(), from that site. */
 int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
+
+/* A lock whose memory ends, for those who know it otherwise than as a task that waits for it or
+ * holds it; NULL: there are none. */
+extern void (*lw_lock_forgotten)(lw_lock *lock);
 
 /* The mutex, from that site; to lw_lock_acquire_at() others are known by their kinds. */
 int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
@@ -56,15 +65,26 @@ int lw_mutex_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
 int lw_mutex_release_of(lw_lock *lock, struct lw_record *me);
 int lw_handed_release_of(lw_lock *lock, struct lw_record *me);
 
-/* An lw_rwlock, which holds know by its face `write`: the same; it is read once less; a reader who
- * waits knows who writes; as lw_lock_mark(). */
+/* An lw_rwlock, which holds know by its face `write`: the same; it is read once less; who waits
+ * knows who writes; as lw_lock_mark().  rwlock_face.c. */
 int lw_rwlock_release_of(lw_lock *write, struct lw_record *me);
 void lw_rwlock_leave(lw_lock *write);
 void lw_rwlock_hint(lw_lock *write);
 void lw_rwlock_mark(lw_lock *write, uint64_t flag);
 
-/* The caller reads it. */
+/* The same of what the functions of all locks do with a word: by either face; the last two by
+ * `write` only. */
 bool lw_rwlock_reads(const lw_lock *read);
+int lw_rwlock_purge(lw_lock *face);
+bool lw_rwlock_is_in_use(lw_lock *face);
+bool lw_rwlock_take_marked(lw_lock *write, struct lw_record *me);
+int lw_rwlock_rewrite(lw_lock *write, int (*change)(uint64_t *word, void *arg), void *arg);
+
+/* An lw_rate_limit: lw_purge_waiters(). */
+int lw_rate_limit_purge(lw_lock *lock);
+
+/* A permit of a bounded semaphore though it is marked: 1, or 0 when it is not any more. */
+int lw_bounded_semaphore_acquire_marked(lw_lock *lock, lw_nsec deadline, const void *site);
 
 /* Permits of a bounded semaphore are nobody's any more, which serves those who wait; flag: or,
  * since their owner has ended, sends them to look, as lw_lock_mark(). */
@@ -82,13 +102,36 @@ LW_INLINE int lw_lock_priority(void)
     return said ? lw_load_rlx(&lw_record_cold(me)->priority) : 0;
 }
 
-/* What an acquire of a lock gives whose word says that its owner ended inside; 0: it does not. */
+/* What an acquire of a lock gives whose word says that its owner ended inside; 0: it does not, or
+ * somebody has it who knows, and may be waited for. */
 LW_INLINE int lw_lock_end_error(uint64_t word)
 {
     if (lw_likely((word & (LW_LOCK_DEAD | LW_LOCK_INCONSISTENT)) == 0))
         return 0;
-    return (word & LW_LOCK_DEAD) != 0 ? -ENOTRECOVERABLE : -EOWNERDEAD;
+    if ((word & LW_LOCK_DEAD) != 0)
+        return -ENOTRECOVERABLE;
+    return (word & ~LW_LOCK_FLAGS) != 0 ? 0 : -EOWNERDEAD;
 }
+
+/* An owner ended inside, and nobody has said since that the data is whole. */
+LW_INLINE bool lw_lock_is_marked(const lw_lock *lock)
+{
+    return (lw_load_rlx(&lock->_word._value) & LW_LOCK_INCONSISTENT) != 0;
+}
+
+/* ---- locks that others have handed to a task (transfer.c) */
+
+/* Some may have: asked after the word that names the task as the owner was read with acquire. */
+LW_INLINE bool lw_is_given(const struct lw_record *me)
+{
+    return lw_unlikely((lw_load_rlx(&me->ctl) & LW_GIVEN) != 0);
+}
+
+/* Make holds of them.  0; -ENOMEM: not of all. */
+int lw_given_take(struct lw_record *me);
+
+/* The lock that is released was handed to the caller, who has not made a hold of it. */
+bool lw_given_forget(struct lw_record *me, const lw_lock *lock);
 
 /* ---- locks with an owner (owner.c) */
 
@@ -113,23 +156,36 @@ LW_INLINE void lw_owner_note(struct lw_record *me)
 bool lw_owner_is_gone(uint64_t word);
 
 /* Before the task blocks: its own locks say who owns them, also those it took by barging.  Then the
- * hint is right whenever the owner it names is blocked. */
+ * hint is right whenever the owner it names is blocked.  And what it was handed becomes holds. */
 void lw_owner_hint_all(struct lw_cold *cold);
+
+LW_INLINE void lw_owner_hint_held(struct lw_cold *cold)
+{
+    if (lw_load_rlx(&cold->nheld) != 0)
+        lw_owner_hint_all(cold);
+}
 
 LW_INLINE void lw_owner_hint(struct lw_record *me)
 {
-    struct lw_cold *cold = lw_record_cold(me);
-
-    if (lw_load_rlx(&cold->nheld) != 0)
-        lw_owner_hint_all(cold);
+    if (lw_is_given(me))
+        (void)lw_given_take(me);
+    lw_owner_hint_held(lw_record_cold(me));
 }
 
 /* The lock was the caller's, and is perhaps gone by now.  Returns 0, the result of a release. */
 int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock);
 
-/* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  All who wait
- * are sent to look. */
+/* The owner ends (or ended) without having released: `flag` is INCONSISTENT or DEAD.  Or it
+ * releases what it has not repaired: both, and then it is the owner no more.  All who wait are sent
+ * to look.  Of a mutex more than one may then be on his way: the first to be back clears WOKEN, and
+ * a wake too many is the worst that follows. */
 void lw_lock_mark(lw_lock *lock, uint64_t flag);
+
+/* ---- all who wait for one */
+
+/* Under the guard: all who wait, to be woken after it.  The one place that tells the sorts of
+ * queues apart. */
+void lw_lock_claim_all(lw_lock *lock, uint64_t word, struct lw_wake_batch *batch);
 
 /* ---- the guard section of one */
 
@@ -149,6 +205,11 @@ LW_INLINE bool lw_lock_has_faces(uint64_t word)
     return (word & LW_LOCK_FACES) != 0 && (word & LW_LOCK_SORT) != 0;
 }
 
+LW_INLINE bool lw_lock_is_timed(uint64_t word)
+{
+    return (word & (LW_LOCK_SORT | LW_LOCK_TIMED)) == (LW_LOCK_COUNT | LW_LOCK_TIMED);
+}
+
 /* What must hold of a word whenever nobody has the guard. */
 LW_INLINE bool lw_lock_is_sound(uint64_t word)
 {
@@ -156,7 +217,7 @@ LW_INLINE bool lw_lock_is_sound(uint64_t word)
     uint64_t barging = word & (LW_LOCK_WOKEN | LW_LOCK_FAIR);
 
     if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT)
-        return barging == 0;
+        return (barging & LW_LOCK_FAIR) == 0;
     if ((word & LW_LOCK_HANDED) != 0)
         return (owned || !queued) && barging == 0;
     return (owned || !queued || (barging & LW_LOCK_WOKEN)) &&

@@ -40,6 +40,7 @@
 #define QUEUED LW_LOCK_QUEUED
 #define WOKEN LW_LOCK_WOKEN
 #define FAIR LW_LOCK_FAIR
+#define INCONSISTENT LW_LOCK_INCONSISTENT
 #define DEAD LW_LOCK_DEAD
 
 /* How long one may lose against those who come by. */
@@ -215,11 +216,15 @@ static void hand_on(lw_lock *lock, uint64_t word)
 static LW_NOINLINE int release_slow(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
-    uint64_t seen = lw_load_rlx(&lock->_word._value);
+    uint64_t seen = lw_load_acq(&lock->_word._value); /* [G2] */
 
     if ((seen & ~LW_LOCK_FLAGS) != mine || (seen & DEAD) != 0)
         return -EPERM;
     (void)lw_owner_forget(cold, lock);
+    if (lw_unlikely((seen & INCONSISTENT) != 0)) { /* only the owner clears it */
+        lw_lock_mark(lock, INCONSISTENT | DEAD);
+        return 0;
+    }
     while (seen == mine || (seen & ~QUEUED) == (mine | WOKEN)) {
         if (lw_cas_acq_rel(&lock->_word._value, &seen, seen & ~mine)) /* [L1] */
             return 0;

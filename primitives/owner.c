@@ -42,16 +42,29 @@ void lw_owner_hint_all(struct lw_cold *cold)
 
 LW_NOINLINE int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock)
 {
-    bool held = lw_hold_remove(cold, lock);
+    struct lw_record *me = lw_cold_record(cold);
+    bool held = (lw_is_given(me) && lw_given_forget(me, lock)) || lw_hold_remove(cold, lock);
 
     lw_check(held); /* the word and the list of holds agree about who owns the lock */
     return 0;
 }
 
+void lw_lock_claim_all(lw_lock *lock, uint64_t word, struct lw_wake_batch *batch)
+{
+    bool ranked = (word & (LW_LOCK_SORT | LW_LOCK_RANKED)) == (LW_LOCK_COUNT | LW_LOCK_RANKED);
+    struct lw_record *waiter;
+
+    if (!ranked && !lw_lock_has_heap(word)) {
+        lw_queue_claim_all(&lock->_queue, batch);
+        return;
+    }
+    while ((waiter = lw_heap_claim(&lock->_queue)) != NULL)
+        lw_wake_batch_add(batch, waiter);
+}
+
 void lw_lock_mark(lw_lock *lock, uint64_t flag)
 {
     struct lw_wake_batch batch = {0};
-    struct lw_record *waiter;
     uint64_t word;
 
     if (lw_lock_has_faces(lw_load_rlx(&lock->_word._value))) {
@@ -59,9 +72,7 @@ void lw_lock_mark(lw_lock *lock, uint64_t flag)
         return;
     }
     word = lw_lock_take(lock); /* [L2] */
-    while ((waiter = lw_lock_has_heap(word) ? lw_heap_claim(&lock->_queue)
-                                            : lw_queue_claim(&lock->_queue)) != NULL)
-        lw_wake_batch_add(&batch, waiter);
+    lw_lock_claim_all(lock, word, &batch);
     word &= ~LW_LOCK_FAIR;
     lw_store_rlx(&lock->_number, 0); /* depth */
     lw_lock_drop(lock, flag == LW_LOCK_DEAD ? word | flag : (word & LW_LOCK_FLAGS) | flag);

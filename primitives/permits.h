@@ -9,7 +9,7 @@
  *     sort      _number          above the flags    the queue
  *     FREE      free permits     0                  first come, first served
  *     HELD      held permits     the bound          first come, first served
- *     RANKED    free permits     at the beginning   by priority; each wants one
+ *     RANKED    free permits     at the beginning   by priority; each wants one; the word says so
  *
  * Invariants.
  * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
@@ -37,6 +37,7 @@ struct lw_permits_call {
     const void *site;
     uint32_t permits;
     int priority; /* RANKED */
+    bool knowing; /* HELD: also one that is marked */
 };
 
 LW_INLINE uint64_t lw_permits_take_guard(lw_lock *lock)
@@ -163,8 +164,10 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
          * missed. */
         bool enough = lw_recheck(lock->_queue == NULL &&
                                  lw_permits_are_there(sort, lock, word, call->permits));
-        int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word) : 0;
+        int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word & LW_LOCK_FLAGS) : 0;
 
+        if (err == -EOWNERDEAD && call->knowing)
+            err = 0;
         if (err == 0 && !enough)
             err = call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
         if (err == 0)
@@ -174,7 +177,10 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
         lw_permits_drop_guard(sort, lock, word);
         if (err <= 0)
             return err;
-        lw_owner_hint(call->me);
+        if (sort == LW_PERMITS_HELD) /* the room for new holds is reserved */
+            lw_owner_hint_held(lw_record_cold(call->me));
+        else
+            lw_owner_hint(call->me);
         outcome = lw_wait_finish(call->me);
     } while (sort == LW_PERMITS_HELD && outcome == LW_RETRY);
     if (outcome != LW_GRANTED)

@@ -11,7 +11,7 @@
 
 static int acquire(lw_lock *lock, int priority, lw_nsec deadline, const void *site)
 {
-    struct lw_permits_call call = {NULL, deadline, site, 1, priority};
+    struct lw_permits_call call = {NULL, deadline, site, 1, priority, false};
     int err = lw_wait_enter(&call.me, deadline);
 
     if (err < 0)

@@ -12,7 +12,7 @@
  * one who is first then to look (RETRY), if its alarm is too late.  A waiter whose wait has ended
  * stays in its place until it has looked: as long as that takes the others are behind it.
  *
- * The word is GUARD and QUEUED, and COUNT as its sort (lock.h); _number is the flags.  All else is
+ * The word is GUARD and QUEUED, and COUNT and TIMED as its sort (lock.h); _number is the flags.  All else is
  * read and written under the guard.
  *
  *     the first waiter          who sees to it that it looks
@@ -41,7 +41,7 @@
 #include "primitives/relock.h"
 #include "runtime/fork.h"
 
-#define IDLE LW_LOCK_COUNT /* the word when nobody waits */
+#define IDLE (LW_LOCK_COUNT | LW_LOCK_TIMED) /* the word when nobody waits */
 
 enum { WAIT = 1 }; /* look(): beside 0 and negative codes */
 
@@ -220,7 +220,7 @@ LW_INLINE void end(lw_rate_limit *limit, struct section *section)
 /* It was initialised, not zeroed. */
 static bool is_made(const lw_rate_limit *limit)
 {
-    return (lw_load_rlx(&limit->lock._word._value) & LW_LOCK_SORT) == LW_LOCK_COUNT;
+    return lw_lock_is_timed(lw_load_rlx(&limit->lock._word._value));
 }
 
 /* ---- acquire */
@@ -362,6 +362,28 @@ int lw_rate_limit_release(lw_rate_limit *limit, double tokens)
     serve(limit, &section);
     end(limit, &section);
     return 0;
+}
+
+/* Those that are on their way to look count as newcomers. */
+int lw_rate_limit_purge(lw_lock *lock)
+{
+    lw_rate_limit *limit = (lw_rate_limit *)(void *)lock;
+    struct lw_wake_batch purged = {0};
+    uint64_t word = take_guard(limit);
+    struct waiter *waiter = first_of(limit), *last = limit->lock._queue, *next;
+    int count;
+
+    for (; waiter != NULL; waiter = next) {
+        next = waiter != last ? (struct waiter *)(void *)waiter->node.next : NULL;
+        if (!claim(waiter))
+            continue;
+        lw_queue_remove(&limit->lock._queue, &waiter->node);
+        lw_wake_batch_add(&purged, waiter->record);
+    }
+    drop_guard(limit, word);
+    count = (int)purged.count;
+    lw_wake_collected(&purged, LW_CLOSED);
+    return count;
 }
 
 static bool is_amount(double number)

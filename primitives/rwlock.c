@@ -3,22 +3,6 @@
  * the pairs are in rwlock.h; whose turn it is, in rwlock_turn.c. */
 #include "primitives/rwlock.h"
 
-#include <stddef.h>
-
-#include "primitives/arm.h"
-
-enum { QUEUE_FOR_IT = 1, ORPHANED = 2 }; /* look(): beside 0 and negative codes */
-
-static lw_rwlock *of_write(const lw_lock *lock)
-{
-    return (lw_rwlock *)(uintptr_t)lock;
-}
-
-static lw_rwlock *of_read(const lw_lock *lock)
-{
-    return (lw_rwlock *)((uintptr_t)lock - offsetof(lw_rwlock, read));
-}
-
 /* ---- acquire */
 
 /* Nobody is inside who keeps the caller out, and it is nobody else's turn. */
@@ -30,7 +14,7 @@ static bool is_open(const lw_rwlock *rw, uint64_t word, const struct lw_rw_call 
 }
 
 /* What the word says to one who comes; 0: it is the caller's, by the word that is given back. */
-static int look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *call)
+int lw_rw_look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *call)
 {
     uint64_t owner = *word & ~LW_LOCK_FLAGS, mine = lw_owner_word(call->me);
     int err = lw_lock_end_error(*word);
@@ -42,37 +26,32 @@ static int look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *ca
         return 0;
     }
     if (lw_recheck(!lw_rw_is_read(*word) && lw_owner_is_gone(owner)))
-        return ORPHANED; /* unseen, nobody would ever release it */
+        return LW_RW_ORPHANED; /* unseen, nobody would ever release it */
     if (call->deadline == LW_NOW)
         return lw_timeout_error(LW_NOW);
-    return (lw_rw_is_read(*word) ? call->reads : owner == mine) ? -EDEADLK : QUEUE_FOR_IT;
-}
-
-static void **queue_of(lw_rwlock *rw, enum lw_rw_face face)
-{
-    return face == LW_RW_TO_READ ? &rw->read._queue : &rw->write._queue;
+    return (lw_rw_is_read(*word) ? call->reads : owner == mine) ? -EDEADLK : LW_RW_QUEUE_FOR_IT;
 }
 
 /* Take it, or fail, or queue for it: one guard section. */
 static int try_under_guard(lw_rwlock *rw, const struct lw_rw_call *call)
 {
     uint64_t word = lw_rw_take_guard(rw);
-    int err = look(rw, &word, call);
+    int err = lw_rw_look(rw, &word, call);
 
-    if (err == QUEUE_FOR_IT) {
+    if (err == LW_RW_QUEUE_FOR_IT) {
         lw_rw_begin(rw, call->face == LW_RW_TO_READ ? LW_WAIT_SHARED : LW_WAIT_LOCK, call);
-        lw_queue_push(queue_of(rw, call->face), &lw_record_cold(call->me)->node);
+        lw_queue_push(lw_rw_queue(rw, call->face), &lw_record_cold(call->me)->node);
     }
     lw_rw_drop_guard(rw, word);
     return err;
 }
 
 /* The wait ended without the lock.  Those who waited for this one only may go on. */
-static void leave_queue(lw_rwlock *rw, enum lw_rw_face face, struct lw_node *node)
+void lw_rw_leave_queue(lw_rwlock *rw, enum lw_rw_face face, struct lw_node *node)
 {
     uint64_t word = lw_rw_take_guard(rw);
 
-    lw_queue_remove(queue_of(rw, face), node);
+    lw_queue_remove(lw_rw_queue(rw, face), node);
     if (lw_needed(rw->read._queue != NULL))
         lw_rw_settle(rw, word, LW_RW_TO_WRITE);
     else
@@ -88,8 +67,8 @@ static int wait_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
     if (outcome == LW_GRANTED)
         return 0;
     if (outcome == LW_RETRY) /* its owner has ended: see what it is now */
-        return QUEUE_FOR_IT;
-    leave_queue(rw, call->face, &lw_record_cold(call->me)->node);
+        return LW_RW_QUEUE_FOR_IT;
+    lw_rw_leave_queue(rw, call->face, &lw_record_cold(call->me)->node);
     return lw_wait_error(call->me, outcome);
 }
 
@@ -101,10 +80,10 @@ static int contend(lw_rwlock *rw, const struct lw_rw_call *call)
         return -EINVAL;
     do {
         err = try_under_guard(rw, call);
-        if (err == QUEUE_FOR_IT)
+        if (err == LW_RW_QUEUE_FOR_IT)
             err = wait_for_it(rw, call);
-    } while (err == QUEUE_FOR_IT);
-    if (err != ORPHANED)
+    } while (err == LW_RW_QUEUE_FOR_IT);
+    if (err != LW_RW_ORPHANED)
         return err;
     lw_lock_mark(&rw->write, LW_LOCK_DEAD);
     return -ENOTRECOVERABLE;
@@ -117,7 +96,7 @@ static LW_NOINLINE int write_slow(lw_lock *lock, struct lw_record *me, lw_nsec d
 {
     struct lw_cold *cold = lw_record_cold(me);
     struct lw_rw_call call = {me, deadline, site, LW_RW_TO_WRITE, lw_hold_shared(cold, lock) != 0};
-    int err = contend(of_write(lock), &call);
+    int err = contend(lw_rw_of_write(lock), &call);
 
     return err == 0 ? lw_hold_push(cold, lock, site) : err;
 }
@@ -148,17 +127,21 @@ static int write_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
     return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
 }
 
-static LW_NOINLINE int write_release_slow(lw_lock *lock, struct lw_cold *cold)
+LW_NOINLINE int lw_rw_write_release(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
     uint64_t word = lw_load_rlx(&lock->_word._value);
-    lw_rwlock *rw = of_write(lock);
+    lw_rwlock *rw = lw_rw_of_write(lock);
 
     if ((word & LW_LOCK_FACES) == 0)
         return -EINVAL;
     if (!lw_rw_is_written_by(word, mine))
         return -EPERM;
     (void)lw_owner_forget(cold, lock);
+    if (lw_unlikely((word & LW_LOCK_INCONSISTENT) != 0)) { /* only the owner clears it */
+        lw_rwlock_mark(lock, LW_LOCK_INCONSISTENT | LW_LOCK_DEAD);
+        return 0;
+    }
     if (!(word & (LW_LOCK_GUARD | LW_LOCK_QUEUED)) &&
         lw_cas_acq_rel(&lock->_word._value, &word, LW_RW_FREE)) /* [L1] */
         return 0;
@@ -176,11 +159,11 @@ static int write_release(lw_lock *lock)
 
     if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0)) {
         me = lw_current();
-        return me != NULL ? write_release_slow(lock, lw_record_cold(me)) : -EPERM;
+        return me != NULL ? lw_rw_write_release(lock, lw_record_cold(me)) : -EPERM;
     }
     mine |= LW_RW_FREE;
     if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, LW_RW_FREE))) /* [L1] */
-        return write_release_slow(lock, lw_load_rlx(&thread->cold));
+        return lw_rw_write_release(lock, lw_load_rlx(&thread->cold));
     if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
         return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
     return 0;
@@ -241,7 +224,7 @@ static LW_NOINLINE int read_entering(lw_rwlock *rw, lw_nsec deadline, const void
 static int read_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_thread *thread = lw_thread_self();
-    lw_rwlock *rw = of_read(lock);
+    lw_rwlock *rw = lw_rw_of_read(lock);
 
     if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
                     lw_load_rlx(&thread->budget) <= 1 ||
@@ -261,7 +244,7 @@ static bool can_just_leave(uint64_t word)
 }
 
 /* The caller's hold is gone. */
-static int leave_readers(lw_rwlock *rw)
+int lw_rw_leave_readers(lw_rwlock *rw)
 {
     uint64_t seen = lw_load_rlx(&rw->write._word._value);
 
@@ -286,21 +269,21 @@ static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
         return -EINVAL;
     if (me == NULL || !lw_rw_is_read(word) || !lw_hold_remove(lw_record_cold(me), &rw->write))
         return -EPERM;
-    return leave_readers(rw);
+    return lw_rw_leave_readers(rw);
 }
 
 static int read_release(lw_lock *lock)
 {
     struct lw_thread *thread = lw_thread_self();
-    lw_rwlock *rw = of_read(lock);
+    lw_rwlock *rw = lw_rw_of_read(lock);
 
     if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
                     !lw_hold_pop_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED)))
         return read_release_slow(rw);
-    return leave_readers(rw);
+    return lw_rw_leave_readers(rw);
 }
 
-static bool reads(const lw_rwlock *rw)
+bool lw_rw_reads(const lw_rwlock *rw)
 {
     struct lw_record *me = lw_current();
 
@@ -310,96 +293,13 @@ static bool reads(const lw_rwlock *rw)
 /* Who waits for a lock that is read is a writer, or waits for one. */
 static bool read_locked(const lw_lock *lock)
 {
-    const lw_rwlock *rw = of_read(lock);
+    const lw_rwlock *rw = lw_rw_of_read(lock);
     uint64_t word = lw_load_rlx(&rw->write._word._value);
 
     if (!lw_rw_is_read(word))
         return write_locked(&rw->write);
-    return (word & LW_LOCK_QUEUED) != 0 && rw->flags != LW_RWLOCK_PREFER_READERS && !reads(rw);
-}
-
-/* ---- for the functions of all locks */
-
-bool lw_rwlock_reads(const lw_lock *read)
-{
-    return reads(of_read(read));
-}
-
-void lw_rwlock_hint(lw_lock *write)
-{
-    lw_rw_drop_guard(of_write(write), lw_rw_take_guard(of_write(write)));
-}
-
-int lw_rwlock_release_of(lw_lock *write, struct lw_record *me)
-{
-    return write_release_slow(write, lw_record_cold(me));
-}
-
-void lw_rwlock_leave(lw_lock *write)
-{
-    if (lw_rw_is_read(lw_load_rlx(&write->_word._value)))
-        leave_readers(of_write(write));
-}
-
-void lw_rwlock_mark(lw_lock *write, uint64_t flag)
-{
-    lw_rwlock *rw = of_write(write);
-    struct lw_wake_batch all = {0};
-    uint64_t word = lw_rw_take_guard(rw);
-
-    lw_queue_claim_all(&rw->write._queue, &all);
-    lw_queue_claim_all(&rw->read._queue, &all);
-    lw_rw_drop_guard(rw, flag == LW_LOCK_DEAD ? word | flag : LW_RW_FREE | flag);
-    lw_wake_collected(&all, LW_RETRY);
-}
-
-/* ---- arms of lw_select() */
-
-static lw_rwlock *of_face(lw_lock *face, struct lw_rw_call *call)
-{
-    bool is_read_face = lw_load_rlx(&face->_word._value) == LW_RW_READ;
-
-    call->face = is_read_face ? LW_RW_TO_READ : LW_RW_TO_WRITE;
-    return is_read_face ? of_read(face) : of_write(face);
-}
-
-int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
-{
-    struct lw_rw_call call = {.me = me, .deadline = LW_FOREVER};
-    lw_rwlock *rw = of_face(face, &call);
-    int err = lw_hold_reserve_units(lw_record_cold(me), 1);
-    uint64_t word, seen;
-
-    if (err < 0)
-        return err;
-    call.reads = lw_hold_shared(lw_record_cold(me), &rw->write) != 0;
-    seen = word = lw_rw_take_guard(rw);
-    err = look(rw, &seen, &call);
-    if (err == QUEUE_FOR_IT) {
-        lw_queue_push(queue_of(rw, call.face), &arm->node);
-        err = 0;
-    } else if (err != -EDEADLK) {
-        err = ARM_TRY;
-    }
-    lw_rw_drop_guard(rw, word);
-    return err;
-}
-
-void lw_rwlock_unwatch(lw_lock *face, struct lw_cold *arm)
-{
-    struct lw_rw_call call = {0};
-    lw_rwlock *rw = of_face(face, &call);
-
-    leave_queue(rw, call.face, &arm->node);
-}
-
-void lw_rwlock_take_over(lw_lock *face, struct lw_record *me, const void *site)
-{
-    struct lw_rw_call call = {0};
-    lw_rwlock *rw = of_face(face, &call);
-
-    (void)lw_hold_push_as(lw_record_cold(me), &rw->write,
-                          call.face == LW_RW_TO_READ ? LW_HOLD_SHARED : LW_HOLD_EXCLUSIVE, site);
+    return (word & LW_LOCK_QUEUED) != 0 && rw->flags != LW_RWLOCK_PREFER_READERS &&
+           !lw_rw_reads(rw);
 }
 
 /* ---- the kinds */

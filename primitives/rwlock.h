@@ -31,6 +31,7 @@
 
 #include <errno.h>
 #include <latchwork/rwlock.h>
+#include <stddef.h>
 
 #include "primitives/lock.h"
 
@@ -50,6 +51,24 @@ struct lw_rw_call {
     bool reads; /* the caller does already */
 };
 
+/* lw_rw_look(): beside 0 and negative codes. */
+enum { LW_RW_QUEUE_FOR_IT = 1, LW_RW_ORPHANED = 2 };
+
+LW_INLINE lw_rwlock *lw_rw_of_write(const lw_lock *lock)
+{
+    return (lw_rwlock *)(uintptr_t)lock;
+}
+
+LW_INLINE lw_rwlock *lw_rw_of_read(const lw_lock *lock)
+{
+    return (lw_rwlock *)((uintptr_t)lock - offsetof(lw_rwlock, read));
+}
+
+LW_INLINE void **lw_rw_queue(lw_rwlock *rw, enum lw_rw_face face)
+{
+    return face == LW_RW_TO_READ ? &rw->read._queue : &rw->write._queue;
+}
+
 LW_INLINE bool lw_rw_is_read(uint64_t word)
 {
     return (word & LW_LOCK_SORT) == LW_LOCK_COUNT;
@@ -62,7 +81,8 @@ LW_INLINE uint64_t lw_rw_readers(uint64_t word)
 
 LW_INLINE bool lw_rw_is_written_by(uint64_t word, uint64_t owner)
 {
-    return (word & ~(LW_LOCK_GUARD | LW_LOCK_QUEUED)) == (owner | LW_RW_FREE);
+    return (word & ~(LW_LOCK_GUARD | LW_LOCK_QUEUED | LW_LOCK_INCONSISTENT)) ==
+           (owner | LW_RW_FREE);
 }
 
 LW_INLINE void lw_rw_begin(lw_rwlock *rw, enum lw_wait_kind kind, const struct lw_rw_call *call)
@@ -123,6 +143,19 @@ LW_INLINE bool lw_rw_may_join(const lw_rwlock *rw)
 {
     return rw->flags == LW_RWLOCK_PREFER_READERS || rw->write._queue == NULL;
 }
+
+/* What the word says to one who comes; 0: it is the caller's, by the word that is given back.  Under
+ * the guard. */
+int lw_rw_look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *call);
+
+/* A wait that has ended without the lock leaves its queue; who waited for that one only goes on. */
+void lw_rw_leave_queue(lw_rwlock *rw, enum lw_rw_face face, struct lw_node *node);
+
+/* The caller wrote, or read and has no hold of that any more. */
+int lw_rw_write_release(lw_lock *lock, struct lw_cold *cold);
+int lw_rw_leave_readers(lw_rwlock *rw);
+
+bool lw_rw_reads(const lw_rwlock *rw); /* the caller does */
 
 /* All readers that wait. */
 uint64_t lw_rw_admit_readers(lw_rwlock *rw, uint64_t word, struct lw_wake_batch *in);

@@ -5,8 +5,6 @@
 
 #include "runtime/worker.h"
 
-enum { QUEUE_FOR_IT = 1 }; /* try_to_upgrade(): beside 0 and negative codes */
-
 uint64_t lw_rw_admit_readers(lw_rwlock *rw, uint64_t word, struct lw_wake_batch *in)
 {
     struct lw_record *reader;
@@ -73,7 +71,7 @@ void lw_rw_settle(lw_rwlock *rw, uint64_t word, enum lw_rw_face first)
 static int try_to_upgrade(lw_rwlock *rw, const struct lw_rw_call *call)
 {
     uint64_t word = lw_rw_take_guard(rw);
-    int err = QUEUE_FOR_IT;
+    int err = LW_RW_QUEUE_FOR_IT;
 
     if (lw_recheck(lw_rw_readers(word) == 1)) {
         word = LW_RW_FREE | lw_owner_word(call->me);
@@ -110,7 +108,7 @@ static int upgrade(lw_rwlock *rw, const struct lw_rw_call *call)
     enum lw_outcome outcome;
     int err = try_to_upgrade(rw, call);
 
-    if (err != QUEUE_FOR_IT)
+    if (err != LW_RW_QUEUE_FOR_IT)
         return err;
     lw_owner_hint(call->me);
     outcome = lw_wait_finish(call->me);
@@ -151,6 +149,10 @@ int lw_rwlock_downgrade(lw_rwlock *rw)
         return -EINVAL;
     if (me == NULL || !lw_rw_is_written_by(word, lw_owner_word(me)))
         return -EPERM;
+    if ((word & LW_LOCK_INCONSISTENT) != 0)
+        return -EOWNERDEAD;
+    if (lw_is_given(me) && lw_given_take(me) < 0)
+        return -ENOMEM;
     lw_hold_turn(lw_record_cold(me), &rw->write, LW_HOLD_SHARED, __builtin_return_address(0));
     (void)lw_rw_take_guard(rw);
     word = LW_RW_READ | LW_RW_READER;

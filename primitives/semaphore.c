@@ -11,7 +11,7 @@
 static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, uint32_t permits,
                                     lw_nsec deadline, const void *site)
 {
-    struct lw_permits_call call = {me, deadline, site, permits, 0};
+    struct lw_permits_call call = {me, deadline, site, permits, 0, false};
 
     return permits == 0 || lock->kind == NULL ? -EINVAL
                                               : lw_permits_acquire(LW_PERMITS_FREE, lock, &call);

@@ -15,7 +15,7 @@ static void detach(void *arg)
     struct lw_thread *thread = arg;
     struct lw_cold *cold = lw_record_cold(thread->current);
 
-    if ((cold->nheld | cold->holds_lost) != 0 && lw_holds_abandon != NULL) {
+    if (lw_holds_are_left(thread->current)) {
         lw_thread_tls = thread; /* it may have been cleared before destructors ran */
         lw_holds_abandon(thread->current);
     }

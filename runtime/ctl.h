@@ -85,6 +85,18 @@ LW_INLINE bool lw_ctl_withdraw(struct lw_record *record, uint32_t generation, ui
     return true;
 }
 
+/* From here on the task looks for holds that it is handed; false: that life is over. */
+LW_INLINE bool lw_ctl_give(struct lw_record *record, uint32_t generation)
+{
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+
+    do {
+        if (lw_ctl_is_over(ctl, generation))
+            return false;
+    } while (!lw_cas_rlx(&record->ctl, &ctl, ctl | LW_GIVEN)); /* [G1] */
+    return true;
+}
+
 /* End the life that was seen in `ctl`, whatever is asked of it meanwhile.  True for exactly one of
  * all who try. */
 LW_INLINE bool lw_ctl_end(struct lw_record *record, uint64_t ctl)

@@ -3,7 +3,7 @@
  *
  * Waiters on any word wait in one of 256 queues, chosen by the word's address; the guard of the
  * queue orders the test of the word against the wakes: a waker changes the word first, then takes
- * the guard.
+ * the guard.  A wait may count as one for another object than the word: lw_lock_wait().
  *
  * [F1] word changed by the user  ->  guard of the queue (acq_rel)  ->  test under the guard. */
 #include <latchwork/futex.h>
@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "runtime/fork.h"
-#include "runtime/wait.h"
+#include "runtime/futex.h"
 
 #ifdef LW_SIMULATED
 enum { QUEUES = 1, GUARD = 1 }; /* nothing may depend on an address */
@@ -31,7 +31,8 @@ static struct queue *queue_of(const void *word)
     return &queues[(hash >> 56) % QUEUES];
 }
 
-int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
+int lw_futex_wait_as(const struct lw_futex_wait *wait, const void *word, uint32_t expected,
+                     lw_nsec deadline)
 {
     struct queue *queue = queue_of(word);
     struct lw_record *me;
@@ -53,7 +54,9 @@ int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
         lw_guard_drop(&queue->guard, GUARD);
         return err;
     }
-    lw_wait_begin(me, LW_WAIT_FUTEX, word, NULL, deadline, __builtin_return_address(0));
+    lw_wait_begin(me, wait->kind, wait->object, wait->name, deadline, wait->site);
+    lw_record_cold(me)->data = (void *)(uintptr_t)word;
+    lw_store_rlx(&lw_record_cold(me)->owner, wait->owner);
     lw_queue_push(&queue->tail, &lw_record_cold(me)->node);
     lw_guard_drop(&queue->guard, GUARD);
 
@@ -66,6 +69,13 @@ int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
     return lw_wait_error(me, outcome);
 }
 
+int lw_futex_wait(const void *word, uint32_t expected, lw_nsec deadline)
+{
+    struct lw_futex_wait wait = {LW_WAIT_FUTEX, word, NULL, 0, __builtin_return_address(0)};
+
+    return lw_futex_wait_as(&wait, word, expected, deadline);
+}
+
 /* Under the guard: take up to `count` waiters of the word out, oldest first. */
 static void take_waiters(struct queue *queue, const void *word, uint32_t count,
                          struct lw_wake_batch *batch)
@@ -76,7 +86,7 @@ static void take_waiters(struct queue *queue, const void *word, uint32_t count,
         struct lw_record *record = lw_node_record(node);
 
         next = node == last ? NULL : node->next;
-        if (lw_record_cold(record)->object == (uintptr_t)word) {
+        if (lw_record_cold(record)->data == word) {
             lw_queue_remove(&queue->tail, node);
             if (lw_wake_claim(record))
                 lw_wake_batch_add(batch, record);

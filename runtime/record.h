@@ -41,6 +41,7 @@ enum {
     LW_LIVE = 1,       /* from the spawn (a guest: its first use) until the record is given back */
     LW_FORCE = 2,      /* a force request is there (locksmith) */
     LW_STOP_ASKED = 4, /* the stop of its runtime has cancelled it */
+    LW_GIVEN = 8,      /* others have handed it holds, and it looks for more: for good */
     LW_CTL_FRESH_SHIFT = 16,    /* cancels not yet delivered, saturating */
     LW_CTL_REQUESTS_SHIFT = 24, /* cancels in all, less the withdrawn, saturating */
     LW_CTL_COUNT_MAX = 255,
@@ -50,8 +51,8 @@ enum {
 #define LW_CTL_REQUESTS_MASK (UINT64_C(255) << LW_CTL_REQUESTS_SHIFT)
 #define LW_CTL_GENERATION(ctl) ((uint32_t)((ctl) >> 32))
 
-/* The word `place`: where the task lives; constant from its first run to its end, but for
- * ENROLLED. */
+/* The word `place`: where the task lives; constant from its first run to its end, but for ENROLLED
+ * and ENDED. */
 enum {
     LW_PLACE_CLASS_SHIFT = 48,   /* 5 bits: class of its stack */
     LW_PLACE_RUNTIME_SHIFT = 53, /* 6 bits: number of its runtime */
@@ -62,6 +63,7 @@ enum {
 #define LW_PLACE_CHILD (UINT64_C(1) << 60)               /* of a group */
 #define LW_PLACE_ENROLLED (UINT64_C(1) << 61)            /* is in the group's list of members */
 #define LW_PLACE_OPTIONS (UINT64_C(1) << 62) /* name, data, priority in cold are of this life */
+#define LW_PLACE_ENDED (UINT64_C(1) << 63)   /* it is handed nothing any more */
 
 struct lw_record {
     void *sp; /* saved stack pointer; 0: on a CPU, or never ran.  Offset 0 is known to debuggers */

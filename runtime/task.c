@@ -279,7 +279,7 @@ LW_INLINE void leave_cold(struct lw_record *record)
 {
     struct lw_cold *cold = lw_record_cold(record);
 
-    if ((cold->nheld | cold->holds_lost) != 0 && lw_holds_abandon != NULL)
+    if (lw_unlikely(lw_holds_are_left(record)))
         lw_holds_abandon(record);
     lw_timer_unlink(cold);
     if (cold->shields != 0) /* else a task that never waited would touch one line more */

@@ -191,6 +191,19 @@ size_t lw_guest_records_idle(void); /* in the cache of all guests: for tests */
  * linked. */
 extern void (*lw_holds_abandon)(struct lw_record *record);
 
+/* The caller ends, and is handed nothing from here on: true: it has something to abandon. */
+LW_INLINE bool lw_holds_are_left(struct lw_record *me)
+{
+    const struct lw_cold *cold = lw_record_cold(me);
+
+    lw_store_rlx(&me->place, lw_load_rlx(&me->place) | LW_PLACE_ENDED);
+    lw_asym_light(); /* [G1] of transfer.c */
+    return ((cold->nheld | cold->holds_lost) != 0 ||
+            /* Without the look it leaves what it was handed while it ended. */
+            lw_recheck((lw_load_rlx(&me->ctl) & LW_GIVEN) != 0)) &&
+           lw_holds_abandon != NULL;
+}
+
 /* ---- group.c: hooks of the end of a child and of its first wait */
 void lw_group_child_ended(struct lw_group *group, struct lw_record *child, int status);
 void lw_group_child_left(struct lw_group *group);

@@ -209,3 +209,19 @@ Test(guard, all_get_the_same_one)
     run_all(crowds_of_objects, NULL);
     assert_no_leaks();
 }
+
+/* R106: a type of C has no further ones derived from it.  What makes a unique guard makes it of the
+ * one type there is, whatever embeds it; so it has no kind but its own. */
+Test(guard, r106_there_is_one_type_of_them)
+{
+    struct {
+        lw_resource_guard guard;
+        int more;
+    } derived = {LW_RESOURCE_GUARD_INIT("using", NULL), 0};
+    lw_resource_guard *unique;
+
+    cr_assert_eq(lw_unique_guard_get(&unique, &derived, "using"), 0);
+    cr_assert_neq(unique, &derived.guard, "what it is for is not what it is");
+    cr_assert_eq(unique->scope.kind, &lw_resource_guard_kind, "R106");
+    lw_unique_guard_put(unique);
+}

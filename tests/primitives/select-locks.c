@@ -30,7 +30,8 @@ static const struct sort sorts[] = {
     {"bounded semaphore",
      {.lock = LW_LOCK_INIT_(&lw_bounded_semaphore_kind, "b", 0, LW_LOCK_COUNTED_(1))}, 0, false},
     {"priority semaphore",
-     {.lock = LW_LOCK_INIT_(&lw_priority_semaphore_kind, "p", 1, LW_LOCK_COUNTED_(1))}, 0, false},
+     {.lock = LW_LOCK_INIT_(&lw_priority_semaphore_kind, "p", 1,
+                            LW_LOCK_COUNTED_(1) | LW_LOCK_RANKED_)}, 0, false},
     {"rwlock, to write", {.rw = LW_RWLOCK_INIT("rw", 0)}, offsetof(lw_rwlock, write), true},
 };
 

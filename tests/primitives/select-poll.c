@@ -13,12 +13,22 @@ struct polling {
     int index, result;
 };
 
+/* A socket may be said to be ready when there is nothing to read, as in simulation it is. */
+static bool is_empty_socket(int fd)
+{
+    return recv(fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 static int select_descriptors(void *arg)
 {
     struct polling *polling = arg;
-    lw_arm arms[2] = {lw_arm_poll(polling->other[0], POLLIN), lw_arm_poll(polling->fds[0], POLLIN)};
+    int fds[2] = {polling->other[0], polling->fds[0]};
+    lw_arm arms[2] = {lw_arm_poll(fds[0], POLLIN), lw_arm_poll(fds[1], POLLIN)};
 
-    polling->index = lw_select(arms, 2, LW_FOREVER);
+    do
+        polling->index = lw_select(arms, 2, LW_FOREVER);
+    while (polling->index >= 0 && arms[polling->index].result == POLLIN &&
+           is_empty_socket(fds[polling->index]));
     polling->result = polling->index >= 0 ? arms[polling->index].result : 0;
     return 0;
 }
@@ -119,7 +129,7 @@ Test(select_poll, a_plain_thread_can_select_a_descriptor)
     pthread_t thread;
     lw_arm arms[2];
 
-    open_both(&polling, true);
+    open_both(&polling, false);
     arms[0] = lw_arm_event(&event, NULL);
     arms[1] = lw_arm_poll(polling.fds[0], POLLIN);
     cr_assert_eq(lw_select(arms, 2, lw_in(1 * LW_MS)), -ETIMEDOUT);

@@ -214,6 +214,12 @@ static void check_primitives(void)
     err = lw_mutex_acquire(&mutex, LW_FOREVER); /* it has no task to be owned by */
     CHILD_CHECK(err == -ECHILD);
     CHILD_CHECK(!lw_mutex_locked(&mutex));
+    CHILD_CHECK(lw_acquire_inconsistent(&mutex.lock, LW_FOREVER) == -ECHILD);
+    CHILD_CHECK(lw_acquire_all(&(lw_lock *){&mutex.lock}, 1, LW_FOREVER) == -ECHILD);
+    CHILD_CHECK(lw_lock_wait(&mutex.lock, &mutex.lock._number, 0, LW_FOREVER) == -ECHILD);
+    CHILD_CHECK(lw_purge_waiters(&mutex.lock) == -ECHILD);
+    CHILD_CHECK(lw_lock_fini(&mutex.lock) == -ECHILD);
+    CHILD_CHECK(lw_consistent(&mutex.lock) < 0 && lw_transfer(&mutex.lock, lw_self()) < 0);
     CHILD_CHECK(lw_condition_wait(&condition, &mutex.lock, LW_FOREVER) < 0);
     CHILD_CHECK(lw_condition_notify(&condition, LW_ALL) == 0);
     err = lw_semaphore_acquire(&semaphore, 1, LW_FOREVER);

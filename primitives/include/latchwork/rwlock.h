@@ -74,7 +74,8 @@ LW_API LW_MUST_CHECK int lw_rwlock_upgrade(lw_rwlock *lock, lw_nsec deadline);
 
 /* The caller, who writes, reads from now on, without a gap.  Readers that wait get in beside it, in
  * the mode PREFER_WRITERS if no writer waits.
- * Returns 0; -EPERM: the caller does not write; -EINVAL as above.
+ * Returns 0; -EPERM: the caller does not write; -EOWNERDEAD: it is still marked inconsistent;
+ * -ENOMEM: it was handed over, and cannot be noted; -EINVAL as above.
  * Anyone.  Never switches. */
 LW_API int lw_rwlock_downgrade(lw_rwlock *lock);
 
