@@ -144,8 +144,8 @@ LW_INLINE bool lw_rw_may_join(const lw_rwlock *rw)
     return rw->flags == LW_RWLOCK_PREFER_READERS || rw->write._queue == NULL;
 }
 
-/* What the word says to one who comes; 0: it is the caller's, by the word that is given back.  Under
- * the guard. */
+/* What the word says to one who comes; 0: it is the caller's, by the word that is given back.
+ * Under the guard. */
 int lw_rw_look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *call);
 
 /* A wait that has ended without the lock leaves its queue; who waited for that one only goes on. */

@@ -65,8 +65,8 @@ LW_API lw_arm lw_arm_event(lw_event *event, void **value);
 /* The task has ended, and is joined; status may be NULL. */
 LW_API lw_arm lw_arm_join(lw_task task, int *status);
 
-/* The caller has acquired the lock.  Its kind is the library's own, but no lw_rate_limit; of another
- * the result is -EINVAL, when it would have to wait. */
+/* The caller has acquired the lock.  Its kind is the library's own, but no lw_rate_limit; of
+ * another the result is -EINVAL, when it would have to wait. */
 LW_API lw_arm lw_arm_acquire(lw_lock *lock);
 
 /* result: the ready ones.  A plain thread that waits looks at it every 10 ms. */
