@@ -148,6 +148,28 @@ static struct lw_hold_place newer(struct lw_cold *cold, struct lw_hold_place pla
                                   0};
 }
 
+/* Chunks are never unmapped, and a link leads to a chunk or nowhere, whoever has them now. */
+void lw_hold_copy(const struct lw_cold *cold, struct lw_hold *to, uint32_t max)
+{
+    const struct chunk *chunk = NULL;
+    uint32_t count = lw_load_rlx(&cold->nheld), done = 0;
+
+    for (; done < count && done < max; done++) {
+        uint32_t index = done < LW_HOLDS_INLINE ? done : (done - LW_HOLDS_INLINE) % CHUNK_HOLDS;
+        const struct lw_hold *from;
+
+        if (done >= LW_HOLDS_INLINE && index == 0)
+            chunk = lw_load_rlx(chunk == NULL ? (struct chunk *const *)&cold->holds_more
+                                              : &chunk->more);
+        if (done >= LW_HOLDS_INLINE && chunk == NULL)
+            break;
+        from = chunk == NULL ? &cold->held[index] : &chunk->held[index];
+        to[done] = (struct lw_hold){lw_load_rlx(&from->lock), lw_load_rlx(&from->site)};
+    }
+    for (; done < max; done++)
+        to[done] = (struct lw_hold){0};
+}
+
 /* ---- one more, one less */
 
 /* The chunk for the index-th entry beyond the record, which is the next one; NULL: no memory. */

@@ -149,6 +149,10 @@ LW_INLINE bool lw_hold_pop(struct lw_cold *cold, const lw_lock *lock)
 /* Drop the hold wherever it is; false: there is none, and none was lost. */
 bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock);
 
+/* For others than the task itself: copy the oldest holds, `max` at most; the rest of to[] is zero.
+ * Whether they mean anything the caller has to find out. */
+void lw_hold_copy(const struct lw_cold *cold, struct lw_hold *to, uint32_t max);
+
 /* A walk over the holds, newest first: nheld steps, no more. */
 struct lw_hold_place {
     void *chunk; /* NULL: in the record */

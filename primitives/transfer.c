@@ -28,6 +28,8 @@
 
 enum { LISTS = 64, GUARD = 1 };
 
+/* In the memory of a chunk of holds: `next` and `hold` are where that has a link and a hold, since
+ * others may still follow a link to it (hold.h). */
 struct given {
     struct given *next;
     uint64_t id; /* whose */
@@ -58,7 +60,7 @@ static struct given *take_out(struct given **at)
     struct given *given = *at;
 
     if (given != NULL)
-        *at = given->next;
+        lw_store_rlx(at, given->next);
     return given;
 }
 
@@ -69,7 +71,7 @@ static void put_back(struct list *list, struct given *first)
     while (*end != NULL)
         end = &(*end)->next;
     (void)lw_guard_take(&list->guard, GUARD); /* [G3] */
-    *end = list->first;
+    lw_store_rlx(end, list->first);
     list->first = first;
     lw_guard_drop(&list->guard, GUARD); /* [G3] */
 }
@@ -85,7 +87,7 @@ int lw_given_take(struct lw_record *me)
         return 0;
     (void)lw_guard_take(&list->guard, GUARD); /* [G3] */
     while ((given = take_out(at = find(at, id, NULL))) != NULL) {
-        given->next = mine;
+        lw_store_rlx(&given->next, mine);
         mine = given;
     }
     lw_guard_drop(&list->guard, GUARD); /* [G3] */
@@ -185,7 +187,7 @@ static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given)
     else if (lw_hold_mode(&given->hold) != LW_HOLD_UNITS)
         err = rename_owner(lock, task, given->id);
     if (err == 0) {
-        given->next = list->first;
+        lw_store_rlx(&given->next, list->first);
         list->first = given;
     }
     lw_guard_drop(&list->guard, GUARD); /* [G3] */
@@ -218,8 +220,8 @@ static int transfer(lw_lock *lock, struct lw_record *me, lw_task task, const voi
     if (given == NULL)
         return -ENOMEM;
     given->id = task.id;
-    given->hold = lw_hold_of(lock, counts ? LW_HOLD_UNITS : LW_HOLD_EXCLUSIVE, site,
-                             counts ? 1 : lw_load_rlx(&lw_coarse_ms));
+    lw_hold_fill(&given->hold, lw_hold_of(lock, counts ? LW_HOLD_UNITS : LW_HOLD_EXCLUSIVE, site,
+                                          counts ? 1 : lw_load_rlx(&lw_coarse_ms)));
     err = hand_over(lock, to, given);
     if (err < 0)
         lw_hold_chunk_give(given);

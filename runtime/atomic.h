@@ -93,6 +93,7 @@
 #define lw_cas_sc(p, e, v) (LW_POINT(), LW_CAS(p, e, v, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
 
 #define lw_fence_acq() LW_FENCE(__ATOMIC_ACQUIRE)
+#define lw_fence_rel() LW_FENCE(__ATOMIC_RELEASE)
 
 #define lw_likely(truth) __builtin_expect(!!(truth), 1)
 #define lw_unlikely(truth) __builtin_expect(!!(truth), 0)

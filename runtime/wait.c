@@ -83,6 +83,7 @@ static LW_NOINLINE enum lw_outcome guest_wait(struct lw_cold *cold)
 
         if ((seen & LW_PHASE_MASK) == LW_PHASE_ENDED) {
             lw_errno_put(lw_errno_offset, saved);
+            lw_fence_rel(); /* [W5] */
             return outcome_of(seen);
         }
         if (!lw_wait_can_end(seen)) /* GRANTING: the waker is about to say so */
@@ -114,17 +115,22 @@ LW_INLINE enum lw_outcome finish(struct lw_record *me)
 
     wait = lw_wait_block(cold);
     if (lw_likely((wait & LW_PHASE_MASK) == LW_PHASE_WAITING)) {
-        if (lw_wait_sees_cancel(me) && is_cancelled(me, wait))
+        if (lw_wait_sees_cancel(me) && is_cancelled(me, wait)) {
+            lw_fence_rel(); /* [W5] */
             return LW_CANCELLED;
+        }
         if (cold->deadline != LW_FOREVER) {
             if (cold->deadline <= lw_load_rlx(&worker->attended_at) &&
-                lw_wait_end_word(cold, wait, LW_TIMEOUT))
+                lw_wait_end_word(cold, wait, LW_TIMEOUT)) {
+                lw_fence_rel(); /* [W5] */
                 return LW_TIMEOUT;
+            }
             lw_timer_arm(&worker->wheel, cold, cold->deadline);
         }
     }
     lw_park();
     wait = lw_load_acq(&cold->wait); /* [W2] */
+    lw_fence_rel();                  /* [W5] */
     if (lw_unlikely(outcome_of(wait) == LW_CANCELLED))
         lw_deliver_more(me);
     return outcome_of(wait);
@@ -135,7 +141,10 @@ bool lw_wait_end_own(struct lw_record *me, enum lw_outcome outcome)
     struct lw_cold *cold = lw_record_cold(me);
     uint64_t wait = lw_load_rlx(&cold->wait);
 
-    return lw_wait_can_end(wait) && lw_wait_end_word(cold, wait, outcome);
+    if (!lw_wait_can_end(wait) || !lw_wait_end_word(cold, wait, outcome))
+        return false;
+    lw_fence_rel(); /* [W5] */
+    return true;
 }
 
 enum lw_outcome lw_wait_finish(struct lw_record *me)
@@ -156,8 +165,10 @@ void lw_wait_abort(struct lw_record *me)
 {
     /* A canceller, or a timer of an earlier wait, may have seen it: the one who ends it queues the
      * task, and has to be waited for. */
-    if (lw_wait_take_back(lw_record_cold(me)))
+    if (lw_wait_take_back(lw_record_cold(me))) {
+        lw_fence_rel(); /* [W5] */
         return;
+    }
     if (finish(me) == LW_CANCELLED)
         lw_cancel_restore(me);
 }

@@ -21,6 +21,9 @@
  * [W2] outcome and what was delivered -> the waiter: ENDED (release) -> load (acquire)
  * [W3] wait published against a cancel: store wait; light; load ctl  <->  CAS ctl; heavy; load wait
  * [W4] against the expiry of a leftover timer node: timer.c
+ * [W5] the end of the wait  ->  who reads what the task changes after it, and then the word again:
+ *      fence (release) of the task, when its wait is over; relaxed stores -> relaxed loads; fence
+ *      (acquire), wait.  locksmith/registry.h
  *
  * Header-only, without system calls: tests/models runs these very lines.  What is done with a
  * decision (queues of tasks, futexes, timers) is in wait.c, cancel.c and timer.c. */
