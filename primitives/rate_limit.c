@@ -12,8 +12,8 @@
  * one who is first then to look (RETRY), if its alarm is too late.  A waiter whose wait has ended
  * stays in its place until it has looked: as long as that takes the others are behind it.
  *
- * The word is GUARD and QUEUED, and COUNT and TIMED as its sort (lock.h); _number is the flags.  All
- * else is read and written under the guard.
+ * The word is GUARD and QUEUED, and COUNT and TIMED as its sort (lock.h); _number is the flags.
+ * All else is read and written under the guard.
  *
  *     the first waiter          who sees to it that it looks
  *     sleeps                    its timer, at its alarm; no later than its amount is due
