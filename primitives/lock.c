@@ -127,7 +127,7 @@ int lw_lock_fini(lw_lock *lock)
     } else {
         word = lw_lock_take(lock); /* [L2] */
         used = is_in_use(lock, word);
-        lw_lock_drop(lock, word);
+        lw_guard_drop(&lock->_word._value, LW_LOCK_GUARD); /* also of a semaphore, as it was */
     }
     if (used || (!(word & LW_LOCK_DEAD) && lw_owner(lock).id != 0))
         return -EBUSY;

@@ -196,7 +196,7 @@ LW_INLINE bool lw_holds_are_left(struct lw_record *me)
 {
     const struct lw_cold *cold = lw_record_cold(me);
 
-    lw_store_rlx(&me->place, lw_load_rlx(&me->place) | LW_PLACE_ENDED);
+    lw_store_rel(&me->place, lw_load_rlx(&me->place) | LW_PLACE_ENDED); /* [R4] */
     lw_asym_light(); /* [G1] of transfer.c */
     return ((cold->nheld | cold->holds_lost) != 0 ||
             /* Without the look it leaves what it was handed while it ended. */
