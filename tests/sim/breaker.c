@@ -295,5 +295,5 @@ static int fail_together(void *arg)
 Test(breaker, failures_at_once_are_all_counted)
 {
     sim_all(fail_together, NULL);
-    sim_every(fail_together, NULL, 2, 200);
+    sim_every(fail_together, NULL, 1, 100);
 }

@@ -296,7 +296,7 @@ Test(rate_limit, r248_r249_who_comes_next_is_served_as_if_it_had_never_queued)
 {
     sim_all(leave_a_frozen_line, NULL);
     sim_every(leave_a_frozen_line, NULL, 1, 300);
-    sim_every(leave_a_frozen_line, NULL, 2, 10000);
+    sim_every(leave_a_frozen_line, NULL, 1, 1000);
 }
 
 /* ---- what others do is known at once */
