@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the functions of all locks do with an lw_rwlock, by its faces, and with an lw_rate_limit. */
-#include "tests/primitives/rwlock.h"
+#include "tests/primitives/faces.h"
 
 TestSuite(rwlock_protocol, .init = watchdog);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The laws of lw_rwlock about who goes first: the modes, upgrades, downgrades, waits that end. */
-#include "tests/primitives/rwlock.h"
+#include "tests/primitives/faces.h"
 
 TestSuite(rwlock_turns, .init = watchdog);
 

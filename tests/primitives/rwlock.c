@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The laws of lw_rwlock: one writer or many readers, and who goes first.  Its other suite is
  * rwlock-turns.c. */
-#include "tests/primitives/rwlock.h"
+#include "tests/primitives/faces.h"
 
 TestSuite(rwlock, .init = watchdog);
 

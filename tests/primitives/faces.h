@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the suites of lw_rwlock share. */
-#ifndef LW_TESTS_PRIMITIVES_RWLOCK_H
-#define LW_TESTS_PRIMITIVES_RWLOCK_H
+#ifndef LW_TESTS_PRIMITIVES_FACES_H
+#define LW_TESTS_PRIMITIVES_FACES_H
 
 #include "tests/primitives/crowd.h"
 
