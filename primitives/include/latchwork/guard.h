@@ -53,6 +53,8 @@ LW_API int lw_resource_guard_message(const lw_resource_guard *guard, char *text,
  * Anyone.  Never switches. */
 LW_API LW_MUST_CHECK int lw_unique_guard_get(lw_resource_guard **guard, const void *object,
                                              const char *action);
+
+/* Put a guard back, once for each get.  Anyone.  Never switches. */
 LW_API void lw_unique_guard_put(lw_resource_guard *guard);
 
 /* Forget which object has which guard: those that are there work on, to their last put, but each

@@ -48,7 +48,8 @@ LW_API LW_MUST_CHECK int lw_keyed_condition_wait(lw_keyed_condition *condition, 
 
 /* Wait until predicate(arg), which is called with the lock held, is true: at once if it is.  Each
  * wait for a notify takes wait_max (a duration) at most, and all of them end at the deadline.
- * Returns 0: it is true; -ETIMEDOUT: it was not when one of them was over; else as a wait. */
+ * Returns 0: it is true; -ETIMEDOUT: it was not when one of them was over; else as a wait.
+ * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_keyed_condition_wait_for(lw_keyed_condition *condition, uint64_t key,
                                                      lw_predicate *predicate, void *arg,
                                                      lw_nsec wait_max, lw_nsec deadline);

@@ -7,8 +7,8 @@
  *     lw_latch_count_down(&started, 1);                         // in each of four tasks
  *     err = lw_latch_wait(&started, lw_in(5 * LW_SEC));         // in whoever needs them
  *
- * What was written before the count downs is seen after the wait that they ended.  A task whose
- * wait returned 0 may free the latch, once no other can reach it. */
+ * What was written before the count downs is seen after the wait that they ended.  All who wait are
+ * woken, in order.  A task whose wait returned 0 may free the latch, once no other can reach it. */
 #ifndef LATCHWORK_LATCH_H
 #define LATCHWORK_LATCH_H
 
@@ -74,8 +74,8 @@ LW_API LW_MUST_CHECK int lw_multi_latch_wait(lw_multi_latch *latch, uint64_t key
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_multi_latch_wait_all(lw_multi_latch *latch, lw_nsec deadline);
 
-/* Whether all keys are complete.  Anyone; a snapshot.  What was written before the count downs is
- * seen after a true. */
+/* Whether all keys are complete.  What was written before the count downs is seen after a true.
+ * Anyone; a snapshot. */
 LW_API bool lw_multi_latch_broken(const lw_multi_latch *latch);
 
 #ifdef __cplusplus

@@ -89,7 +89,8 @@ LW_API double lw_throttle_jitter(const lw_throttle *throttle);
  * Returns 0; -EINVAL: not a number.  Anyone.  Never switches. */
 LW_API int lw_throttle_set_jitter(lw_throttle *throttle, double jitter);
 
-/* The exits of this window so far, as they are at one moment; either may be NULL.  Anyone. */
+/* The exits of this window so far, as they are at one moment; either may be NULL.
+ * Anyone; a snapshot. */
 LW_API void lw_throttle_counts(const lw_throttle *throttle, uint32_t *successes,
                                uint32_t *failures);
 
