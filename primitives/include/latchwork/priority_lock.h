@@ -40,7 +40,7 @@ LW_API extern const lw_lock_kind lw_priority_rlock_kind;
 LW_API LW_MUST_CHECK int lw_priority_lock_acquire(lw_priority_lock *lock, int priority,
                                                   lw_nsec deadline);
 
-/* Give it back.  Returns 0; -EPERM: the caller does not own it; -EINVAL as above.
+/* Give the lock back.  Returns 0; -EPERM: the caller does not own it; -EINVAL as above.
  * Anyone.  Never switches. */
 LW_API int lw_priority_lock_release(lw_priority_lock *lock);
 
