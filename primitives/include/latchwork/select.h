@@ -87,7 +87,8 @@ LW_API lw_arm lw_arm_await(lw_awaitable *awaitable, void *value);
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_select(lw_arm *arms, size_t count, lw_nsec deadline);
 
-/* Wait for one awaitable: what its poll gives at last, in *value and as the result.
+/* Wait for one awaitable; what its poll gives at last is in *value.
+ * Returns what that poll returned.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_await(lw_awaitable *awaitable, void *value, lw_nsec deadline);
 

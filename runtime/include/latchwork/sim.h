@@ -133,8 +133,8 @@ LW_API LW_MUST_CHECK int lw_sim_run(const lw_sim_options *options, lw_fn *test, 
 /* Whether a simulation runs, and the caller is in it.  Anyone.  Never switches. */
 LW_API bool lw_sim_active(void);
 
-/* Here the simulator may preempt the thread; elsewhere nothing happens.  Anyone.  Never switches
- * task. */
+/* Here the simulator may preempt the thread; elsewhere nothing happens.
+ * Anyone.  Never switches. */
 LW_API void lw_sim_point(void);
 
 /* False: the schedule has failed, and ends here; outside a simulation: abort(). */
