@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Heat in a rod, step by step. Each task computes one part of the next step from all of this one,
+/* Heat in a rod, step by step.  Each task computes one part of the next step from all of this one,
  * so all have to be done with a step before one begins the next. */
 #include <latchwork.h>
 #include <stdio.h>

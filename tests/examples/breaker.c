@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A service that is down is not asked any more after two failures; when half a minute has passed,
- * one call tries whether it is back. The minutes pass on a clock of the program's own. */
+ * one call tries whether it is back.  The minutes pass on a clock of the program's own. */
 #include <errno.h>
 #include <latchwork.h>
 #include <stdio.h>

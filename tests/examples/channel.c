@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A pipeline: one task reads words, one counts their letters, one adds up; two channels connect
- * them. Closing a channel tells the next one that no more will come. */
+ * them.  Closing a channel tells the next one that no more will come. */
 #include <errno.h>
 #include <latchwork.h>
 #include <stdio.h>

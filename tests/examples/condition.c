@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stack of jobs and those who work them off. Who finds none waits on a condition, with the lock
+/* A stack of jobs and those who work them off.  Who finds none waits on a condition, with the lock
  * released; who adds one notifies, holding it. */
 #include <latchwork.h>
 #include <stdio.h>

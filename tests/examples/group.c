@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies of a file are fetched from three servers at once. When one of them fails, the others are
+/* Copies of a file are fetched from three servers at once.  When one of them fails, the others are
  * cancelled, and the group ends when the last of them has ended: nobody is left behind. */
 #include <errno.h>
 #include <latchwork.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Three files are written by several tasks each. One latch has a count for each file, so that who
+/* Three files are written by several tasks each.  One latch has a count for each file, so that who
  * wants one file waits for its writers only, and who wants all of them for all. */
 #include <latchwork.h>
 #include <stdio.h>

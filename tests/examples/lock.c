@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A kind of lock of one's own: a mutex that counts how often it was taken, for a report. LW_WITH,
+/* A kind of lock of one's own: a mutex that counts how often it was taken, for a report.  LW_WITH,
  * conditions and all else that take an lw_lock take it, too. */
 #include <latchwork.h>
 #include <stdio.h>

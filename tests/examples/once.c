@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A table that is loaded by whoever needs it first; the others wait for that. The first attempt
+/* A table that is loaded by whoever needs it first; the others wait for that.  The first attempt
  * fails, which does not count: the next one who comes tries again. */
 #include <errno.h>
 #include <latchwork.h>

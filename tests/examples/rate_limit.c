@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A mailer that may send five at once, and then one each 20 ms. Newsletters are sent if there is
+/* A mailer that may send five at once, and then one each 20 ms.  Newsletters are sent if there is
  * room for them at once; an alarm waits for its turn. */
 #include <errno.h>
 #include <latchwork.h>

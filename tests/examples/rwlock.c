@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cache that many tasks read at once. One that does not find its key upgrades, without a gap in
+/* A cache that many tasks read at once.  One that does not find its key upgrades, without a gap in
  * which another could add the same key, unless another does just that: then it looks again. */
 #include <errno.h>
 #include <latchwork.h>

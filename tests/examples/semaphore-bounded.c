@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs take a slot each, and an operator changes how many there are while the jobs run: to none,
- * which is a pause, and up again. Only who has a slot can give it back. */
+ * which is a pause, and up again.  Only who has a slot can give it back. */
 #include <errno.h>
 #include <latchwork.h>
 #include <stdio.h>
