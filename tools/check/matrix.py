@@ -93,12 +93,13 @@ def tortures(name):
 WAYS.update({"torture": tortures("gcc-release"), "torture-tsan": tortures("tsan"),
              "torture-asan": tortures("asan")})
 # Each check, and whether it wants a build directory.
-CHECKS = {"style": False, "includes": False, "headers": False, "exports": True, "install": True,
-          "subproject": False, "run": False}
-QUICK = ["style", "includes", "headers", "gcc-debug", "exports", "install", "subproject"]
-ALL = ["style", "includes", "headers", "gcc-debug", "gcc-release", "exports", "install",
-       "subproject", "run", "clang-debug", "clang-release", "tiny", "asan", "tsan", "tsan-together",
-       "valgrind", "aarch64"]
+CHECKS = {"style": False, "includes": False, "headers": False, "reference": False, "exports": True,
+          "install": True, "subproject": False, "run": False}
+QUICK = ["style", "includes", "headers", "reference", "gcc-debug", "exports", "install",
+         "subproject"]
+ALL = ["style", "includes", "headers", "reference", "gcc-debug", "gcc-release", "exports",
+       "install", "subproject", "run", "clang-debug", "clang-release", "tiny", "asan", "tsan",
+       "tsan-together", "valgrind", "aarch64"]
 
 
 class Failed(Exception):

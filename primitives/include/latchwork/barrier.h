@@ -10,7 +10,7 @@
  * A party whose deadline passes breaks the barrier: the others get -EPIPE, now and later, for the
  * meeting they are in can no longer be complete.  One that is cancelled just leaves, as if it had
  * not come; so does one that does not wait (LW_NOW) and is not the last.  What a party wrote before
- * it came is seen by all when they have met.
+ * it came is seen by all when they have met; then all are woken, in the order in which they came.
  *
  * Its memory may end, and a stateful one may be made anew, once all waits on it have returned. */
 #ifndef LATCHWORK_BARRIER_H
@@ -72,7 +72,9 @@ LW_API LW_MUST_CHECK int lw_stateful_barrier_init(lw_stateful_barrier *barrier, 
 
 /* As lw_barrier_wait(), but it adds *state (state NULL: none) to the states, and result (NULL: not
  * asked for) gets a copy of all there were when the parties met.  Whoever leaves takes its state
- * along.  Later it is -EPIPE. */
+ * along.
+ * Returns as lw_barrier_wait(); -EPIPE, too, once the parties have met.
+ * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_stateful_barrier_wait(lw_stateful_barrier *barrier, void *const *state,
                                                   lw_barrier_states *result, lw_nsec deadline);
 

@@ -39,6 +39,7 @@
 extern "C" {
 #endif
 
+/* Whether calls run: all, some on trial, or none. */
 typedef enum lw_breaker_state {
     LW_BREAKER_CLOSED = 0,
     LW_BREAKER_HALF_OPEN = 1,

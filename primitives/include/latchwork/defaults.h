@@ -45,8 +45,8 @@ typedef struct lw_defaults {
  * Anyone.  Never switches. */
 LW_API void lw_get_defaults(lw_defaults *defaults);
 
-/* Set those of the caller's runtime; in a thread the process's.  Names, functions and the fallback
- * are kept, not copied.
+/* Set the defaults of the caller's runtime; in a thread the process's.  Names, functions and the
+ * fallback are kept, not copied.
  * Returns 0; -EINVAL: what cannot be made of them; -ENOMEM: the first set of a runtime; -ECHILD.
  * Anyone.  Never switches. */
 LW_API LW_MUST_CHECK int lw_set_defaults(const lw_defaults *defaults);

@@ -42,7 +42,8 @@ LW_API int lw_resource_guard_exit(lw_resource_guard *guard);
 /* Whether somebody has entered.  Anyone; a snapshot. */
 LW_API bool lw_resource_guard_guarded(const lw_resource_guard *guard);
 
-/* What -EBUSY means, in a sentence.  As snprintf(3): how long it is, cut off to fit.
+/* What -EBUSY means, in a sentence, which is cut off to fit.
+ * Returns how long it is, as snprintf(3) does.
  * Anyone.  Never switches. */
 LW_API int lw_resource_guard_message(const lw_resource_guard *guard, char *text, size_t size);
 
@@ -53,6 +54,8 @@ LW_API int lw_resource_guard_message(const lw_resource_guard *guard, char *text,
  * Anyone.  Never switches. */
 LW_API LW_MUST_CHECK int lw_unique_guard_get(lw_resource_guard **guard, const void *object,
                                              const char *action);
+
+/* Put a guard back, once for each get.  Anyone.  Never switches. */
 LW_API void lw_unique_guard_put(lw_resource_guard *guard);
 
 /* Forget which object has which guard: those that are there work on, to their last put, but each

@@ -42,13 +42,14 @@ LW_API void lw_keyed_condition_init(lw_keyed_condition *condition, const char *n
  * Returns 0; -EPERM: the caller does not hold the lock, or it could not be released; -EINVAL: a
  * zeroed condition; -EOWNERDEAD, -ENOTRECOVERABLE: the lock was not taken again, see lock.h.  Who
  * held the lock holds it again in all other cases.
- * Anyone.  May switch task.  Cancellation point. */
+ * Anyone who holds the lock.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_keyed_condition_wait(lw_keyed_condition *condition, uint64_t key,
                                                  lw_nsec deadline);
 
 /* Wait until predicate(arg), which is called with the lock held, is true: at once if it is.  Each
  * wait for a notify takes wait_max (a duration) at most, and all of them end at the deadline.
- * Returns 0: it is true; -ETIMEDOUT: it was not when one of them was over; else as a wait. */
+ * Returns 0: it is true; -ETIMEDOUT: it was not when one of them was over; else as a wait.
+ * Anyone who holds the lock.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_keyed_condition_wait_for(lw_keyed_condition *condition, uint64_t key,
                                                      lw_predicate *predicate, void *arg,
                                                      lw_nsec wait_max, lw_nsec deadline);
@@ -64,12 +65,12 @@ LW_API LW_MUST_CHECK int lw_keyed_condition_wait_all(lw_keyed_condition *conditi
  * Returns how many; -EPERM: the caller does not hold the lock; with LW_STRICT -ENOENT: nobody waits
  * for the key; -EAGAIN: there were fewer, who were woken; -EINVAL: count is 0; -EINVAL, too: other
  * flags.
- * Anyone.  Never switches. */
+ * Anyone who holds the lock.  Never switches. */
 LW_API int lw_keyed_condition_notify(lw_keyed_condition *condition, uint64_t key, uint32_t count,
                                      uint32_t flags);
 
 /* Wake all who wait, whatever their keys.  Returns how many; -EPERM: the caller does not hold the
- * lock.  Anyone.  Never switches. */
+ * lock.  Anyone who holds the lock.  Never switches. */
 LW_API int lw_keyed_condition_notify_all(lw_keyed_condition *condition);
 
 #ifdef __cplusplus

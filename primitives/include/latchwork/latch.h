@@ -7,8 +7,8 @@
  *     lw_latch_count_down(&started, 1);                         // in each of four tasks
  *     err = lw_latch_wait(&started, lw_in(5 * LW_SEC));         // in whoever needs them
  *
- * What was written before the count downs is seen after the wait that they ended.  A task whose
- * wait returned 0 may free the latch, once no other can reach it. */
+ * What was written before the count downs is seen after the wait that they ended.  All who wait are
+ * woken, in order.  A task whose wait returned 0 may free the latch, once no other can reach it. */
 #ifndef LATCHWORK_LATCH_H
 #define LATCHWORK_LATCH_H
 
@@ -56,16 +56,17 @@ LW_API LW_MUST_CHECK int lw_multi_latch_init(lw_multi_latch *latch, const char *
                                              lw_latch_entry *entries, size_t count);
 
 /* Lower the count of a key by one; at zero those who wait for it go on.  With an unknown key, or
- * one that is complete, nothing happens; with LW_STRICT it is -ENOENT, -EOVERFLOW.
- * Returns 0; -EINVAL: other flags, or a zeroed latch.
+ * one that is complete, nothing happens.
+ * Returns 0; with LW_STRICT -ENOENT: an unknown key, -EOVERFLOW: one that is complete; -EINVAL:
+ * other flags, or a zeroed latch.
  * Anyone.  Never switches. */
 LW_API int lw_multi_latch_count_down(lw_multi_latch *latch, uint64_t key, uint32_t flags);
 
-/* The same for all keys that are not complete, as one step.  Anyone.  Never switches. */
+/* Lower the counts of all keys that are not complete, as one step.  Anyone.  Never switches. */
 LW_API void lw_multi_latch_count_down_all(lw_multi_latch *latch);
 
-/* Wait until a key is complete; an unknown one is, but with LW_STRICT it is -ENOENT.
- * Returns 0; -EINVAL: other flags, or a zeroed latch.
+/* Wait until a key is complete; an unknown one is.
+ * Returns 0; with LW_STRICT -ENOENT: an unknown key; -EINVAL: other flags, or a zeroed latch.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_multi_latch_wait(lw_multi_latch *latch, uint64_t key, uint32_t flags,
                                              lw_nsec deadline);
@@ -74,8 +75,8 @@ LW_API LW_MUST_CHECK int lw_multi_latch_wait(lw_multi_latch *latch, uint64_t key
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_multi_latch_wait_all(lw_multi_latch *latch, lw_nsec deadline);
 
-/* Whether all keys are complete.  Anyone; a snapshot.  What was written before the count downs is
- * seen after a true. */
+/* Whether all keys are complete.  What was written before the count downs is seen after a true.
+ * Anyone; a snapshot. */
 LW_API bool lw_multi_latch_broken(const lw_multi_latch *latch);
 
 #ifdef __cplusplus

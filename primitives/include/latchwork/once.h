@@ -6,7 +6,7 @@
  *
  *     err = lw_once_run(&loaded, load_tables, &tables, LW_FOREVER);
  *
- * What fn wrote is seen by all to whom its status was given. */
+ * All who wait are woken, in order.  What fn wrote is seen by all to whom its status was given. */
 #ifndef LATCHWORK_ONCE_H
 #define LATCHWORK_ONCE_H
 

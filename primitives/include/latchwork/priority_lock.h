@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An lw_priority_lock is a lock that one task at a time holds, and that goes to the most important
+/* An lw_priority_lock is a lock that one task at a time owns, and that goes to the most important
  * one of those who wait; an lw_priority_rlock is one that its owner may acquire again.
  *
  *     static lw_priority_lock lock = LW_PRIORITY_LOCK_INIT("disk");
@@ -35,20 +35,21 @@ LW_API extern const lw_lock_kind lw_priority_rlock_kind;
 
 /* Take the lock.
  * Returns 0; -EDEADLK: the caller owns it already (with LW_NOW: -ETIMEDOUT); -EOWNERDEAD,
- * -ENOTRECOVERABLE: its owner ended, see lock.h; -EINVAL: zeroed, and not initialised.
+ * -ENOTRECOVERABLE: its owner ended, see lock.h; -EINVAL: a zeroed lock.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_priority_lock_acquire(lw_priority_lock *lock, int priority,
                                                   lw_nsec deadline);
 
-/* Give it back.  Returns 0; -EPERM: the caller does not own it; -EINVAL as above.
+/* Give the lock back.  Returns 0; -EPERM: the caller does not own it; -EINVAL as above.
  * Anyone.  Never switches. */
 LW_API int lw_priority_lock_release(lw_priority_lock *lock);
 
 /* Whether somebody owns it.  Anyone; a snapshot. */
 LW_API bool lw_priority_lock_locked(const lw_priority_lock *lock);
 
-/* The same, but for its owner: one level more, at once, whatever the priority; -EOVERFLOW: more
- * than 2^32 levels. */
+/* Take the lock; for its owner, one level more, at once, whatever the priority.
+ * Returns 0; -EOVERFLOW: more than 2^32 levels; -EOWNERDEAD, -ENOTRECOVERABLE, -EINVAL as above.
+ * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_priority_rlock_acquire(lw_priority_rlock *lock, int priority,
                                                    lw_nsec deadline);
 

@@ -74,7 +74,7 @@ LW_API bool lw_rate_limit_locked(const lw_rate_limit *limit);
 /* Change the rate, from now on; 0: nothing comes by itself.  A rate above the capacity raises that
  * to it, a lower one leaves it as it is.
  * Returns 0; -EINVAL: negative, infinite or NaN, or a zeroed limit.
- * Anyone.  Switches as a release does. */
+ * Anyone.  Never switches, but to wait for somebody in a refill. */
 LW_API int lw_rate_limit_set_rate(lw_rate_limit *limit, double tokens_per_second);
 
 /* The present numbers.  tokens is at most the capacity; with a refill: as it left them.

@@ -30,7 +30,7 @@ LW_API LW_MUST_CHECK int lw_releasing_enter(lw_lock *lock);
  * is kept for the next one.
  * Returns 0; -EOWNERDEAD, -ENOTRECOVERABLE: its owner has ended meanwhile, and it is not held, see
  * lock.h.
- * Anyone.  May switch task. */
+ * Anyone.  May switch task.  No cancellation point. */
 LW_API int lw_releasing_exit(lw_lock *lock);
 
 /* Release, run the body, take again once however the body is left (return, goto, break; not

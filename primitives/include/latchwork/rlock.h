@@ -4,6 +4,9 @@
  *
  *     static lw_rlock lock = LW_RLOCK_INIT("tree");
  *
+ *     LW_WITH(&lock.lock, LW_FOREVER, err)
+ *         err = move(&tree, from, to);        // by insert() and remove(), which take it as well
+ *
  * Waiters are served strictly in order: the last release makes the one who waits longest the owner,
  * and who comes by meanwhile queues behind it.  (An lw_mutex lets those who come by go first, which
  * is many times faster when it is contended.) */
@@ -23,7 +26,7 @@ LW_API extern const lw_lock_kind lw_rlock_kind;
 
 /* Take the lock; for its owner, one level more, at once, however many wait.
  * Returns 0; -EOVERFLOW: more than 2^32 levels; -EOWNERDEAD, -ENOTRECOVERABLE: its owner ended, see
- * lock.h; -EINVAL: zeroed, and not initialised.
+ * lock.h; -EINVAL: a zeroed lock.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_rlock_acquire(lw_rlock *lock, lw_nsec deadline);
 

@@ -68,7 +68,7 @@ LW_API extern const lw_lock_kind lw_rwlock_read_kind;
  * become one of `write`.
  * Returns 0; negative: it still reads.  -EPERM: the caller does not read; -EDEADLK: another reader
  * upgrades already, and each would wait for the other, or the caller reads more than once;
- * -EINVAL: zeroed, and not initialised.
+ * -EINVAL: a zeroed lock.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_rwlock_upgrade(lw_rwlock *lock, lw_nsec deadline);
 

@@ -17,7 +17,9 @@
  * An arm happens when its call would return, with 0 or with an error: a receive from a channel that
  * was closed happens with -EPIPE.  Each arm waits in line with those who wait in calls, and is
  * served in its turn; also a lock is handed to it, as a mutex otherwise is only to one who has
- * waited for long.  If several can happen at once, one of them is drawn. */
+ * waited for long.  If several can happen at once, one of them is drawn.
+ *
+ * To make an arm does nothing yet: anyone, never switches. */
 #ifndef LATCHWORK_SELECT_H
 #define LATCHWORK_SELECT_H
 
@@ -56,7 +58,10 @@ typedef struct lw_arm {
     uint64_t _wait[16];
 } lw_arm;
 
+/* A copy of *item was sent. */
 LW_API lw_arm lw_arm_send(lw_channel *channel, const void *item);
+
+/* The oldest item was received into *item. */
 LW_API lw_arm lw_arm_receive(lw_channel *channel, void *item);
 
 /* The event is set; *value is its value then, unless value is NULL. */
@@ -69,9 +74,11 @@ LW_API lw_arm lw_arm_join(lw_task task, int *status);
  * another the result is -EINVAL, when it would have to wait. */
 LW_API lw_arm lw_arm_acquire(lw_lock *lock);
 
-/* result: the ready ones.  A plain thread that waits looks at it every 10 ms. */
+/* The descriptor is ready for one of these events; result: the ready ones.  A plain thread that
+ * waits looks at it every 10 ms. */
 LW_API lw_arm lw_arm_poll(int fd, short events);
 
+/* The awaitable's poll has given something, in *value and as the result. */
 LW_API lw_arm lw_arm_await(lw_awaitable *awaitable, void *value);
 
 /* Wait until one of the arms happens.
@@ -80,7 +87,8 @@ LW_API lw_arm lw_arm_await(lw_awaitable *awaitable, void *value);
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_select(lw_arm *arms, size_t count, lw_nsec deadline);
 
-/* Wait for one awaitable: what its poll gives at last, in *value and as the result.
+/* Wait for one awaitable; what its poll gives at last is in *value.
+ * Returns what that poll returned.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_await(lw_awaitable *awaitable, void *value, lw_nsec deadline);
 

@@ -75,21 +75,22 @@ LW_API void lw_throttle_exit(lw_throttle *throttle, int status);
 /* Begin a window: both counts are 0.  The rate and the slots stay.  Anyone.  Never switches. */
 LW_API void lw_throttle_reset(lw_throttle *throttle);
 
-/* Calls a second.  Anyone; a snapshot. */
+/* The rate, in calls a second.  Anyone; a snapshot. */
 LW_API double lw_throttle_rate(const lw_throttle *throttle);
 
-/* Change it, to rate_min or rate_max at most; slots that were given stay.
+/* Change the rate, to rate_min or rate_max at most; slots that were given stay.
  * Returns 0; -EINVAL: not a number, or a zeroed throttle; -ECHILD.  Anyone.  Never switches. */
 LW_API int lw_throttle_set_rate(lw_throttle *throttle, double calls_per_second);
 
 /* The share by which spaces vary.  Anyone; a snapshot. */
 LW_API double lw_throttle_jitter(const lw_throttle *throttle);
 
-/* Change it; below 0 it is 0, above 1 it is 1.
+/* Change the jitter; below 0 it is 0, above 1 it is 1.
  * Returns 0; -EINVAL: not a number.  Anyone.  Never switches. */
 LW_API int lw_throttle_set_jitter(lw_throttle *throttle, double jitter);
 
-/* The exits of this window so far, as they are at one moment; either may be NULL.  Anyone. */
+/* The exits of this window so far, as they are at one moment; either may be NULL.
+ * Anyone; a snapshot. */
 LW_API void lw_throttle_counts(const lw_throttle *throttle, uint32_t *successes,
                                uint32_t *failures);
 

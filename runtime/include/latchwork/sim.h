@@ -60,6 +60,7 @@
 extern "C" {
 #endif
 
+/* How schedules are chosen; see above. */
 typedef enum { LW_SIM_RANDOM, LW_SIM_PCT, LW_SIM_EXHAUSTIVE } lw_sim_strategy;
 
 /* All zero: 1,000 random schedules from seed 1. */
@@ -85,6 +86,7 @@ typedef struct lw_sim_options {
     uint64_t _reserved[3];
 } lw_sim_options;
 
+/* What came of a run. */
 typedef enum {
     LW_SIM_PASSED,
     LW_SIM_FAILED_STATUS, /* test returned a negative status */
@@ -94,6 +96,7 @@ typedef enum {
     LW_SIM_ENDLESS,       /* steps_max was reached */
 } lw_sim_verdict;
 
+/* More of what came of it. */
 typedef struct lw_sim_result {
     int status;          /* of test, in the last schedule */
     uint64_t schedules;  /* how many were run; exhaustive: the last one is that which failed */
@@ -118,23 +121,26 @@ typedef struct lw_sim_result {
  * With LW_SIM=<seed> in the environment only that seed is run, unless the strategy is exhaustive or
  * there is something to replay.
  *
- * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a task, in a simulation,
- * while another thread is in one or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program
+ * Returns an lw_sim_verdict, 0: all passed; or a negative error: -EPERM in a simulation, while
+ * another thread is in one or while a runtime runs, -EINVAL, -ENOMEM, -ENOTSUP (the program
  * is not linked with liblatchwork-sim).  A simulation needs 265 GiB of addresses (`ulimit -v`), of
  * which it uses as much memory as its test does; without them it is -ENOMEM.  -EINVAL, too, if
- * LW_SIM is not a whole number.  Blocks the thread. */
+ * LW_SIM is not a whole number.
+ * Plain threads only (-EPERM in a task).  Blocks the thread. */
 LW_API LW_MUST_CHECK int lw_sim_run(const lw_sim_options *options, lw_fn *test, void *arg,
                                     lw_sim_result *result);
 
-/* A simulation runs, and the caller is in it. */
+/* Whether a simulation runs, and the caller is in it.  Anyone.  Never switches. */
 LW_API bool lw_sim_active(void);
 
-/* Here the simulator may let others go on; elsewhere nothing. */
+/* Here the simulator may preempt the thread; elsewhere nothing happens.
+ * Anyone.  Never switches. */
 LW_API void lw_sim_point(void);
 
 /* False: the schedule has failed, and ends here; outside a simulation: abort(). */
 #define LW_SIM_CHECK(truth) ((truth) ? (void)0 : lw_sim_check_failed(#truth, __FILE__, __LINE__))
 
+/* What LW_SIM_CHECK() does when its truth is false.  Anyone.  Never switches, never returns. */
 __attribute__((noreturn)) LW_API void lw_sim_check_failed(const char *text, const char *file,
                                                           int line);
 
