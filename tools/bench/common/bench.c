@@ -135,6 +135,23 @@ double bench_quantile(float *values, long count, double share)
     return values[index < count ? index : count - 1];
 }
 
+void bench_check_table(const struct bench_table *table, long writes)
+{
+    long sum = 0;
+
+    for (uint64_t key = 0; key < BENCH_KEYS; key++) {
+        bench_look_up(table, key);
+        sum += table->numbers[key];
+    }
+    if (sum != writes)
+        bench_fail("%ld of %ld writes", sum, writes);
+}
+
+unsigned bench_share(const struct bench *bench)
+{
+    return (unsigned)strtoul(bench->workload + strcspn(bench->workload, "0123456789"), NULL, 10);
+}
+
 long bench_fib(int n)
 {
     long a = 0, b = 1;
