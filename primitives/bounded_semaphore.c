@@ -13,7 +13,8 @@
 
 #define SORT LW_PERMITS_HELD
 
-static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
+static LW_NOINLINE int acquire_slow(lw_lock *lock, uint32_t permits, lw_nsec deadline,
+                                    const void *site)
 {
     struct lw_permits_call call = {NULL, deadline, site, permits, 0};
     int err = lw_wait_enter(&call.me, deadline);
@@ -31,6 +32,17 @@ static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void
     else
         lw_hold_unreserve(lw_record_cold(call.me));
     return err;
+}
+
+/* A zeroed semaphore, whose bound is 0, gets nobody past the first look. */
+LW_INLINE int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
+{
+    struct lw_record *me = lw_enter_quickly(deadline);
+
+    if (lw_unlikely(me == NULL || !lw_hold_has_room_for_units(lw_record_cold(me), permits) ||
+                    !lw_permits_acquire_quickly(SORT, lock, permits)))
+        return acquire_slow(lock, permits, deadline, site);
+    return lw_hold_push_few(lw_record_cold(me), lock, site, permits);
 }
 
 int lw_bounded_semaphore_acquire(lw_bounded_semaphore *semaphore, uint32_t permits,
@@ -63,9 +75,11 @@ int lw_bounded_semaphore_release(lw_bounded_semaphore *semaphore, uint32_t permi
     if (lw_forked())
         return -ECHILD;
     if (me == NULL || lw_load_rlx(&lock->_number) < permits ||
-        !lw_hold_drop_units(lw_record_cold(me), lock, permits))
+        (!lw_hold_pop_units(lw_record_cold(me), lock, permits) &&
+         !lw_hold_drop_units(lw_record_cold(me), lock, permits)))
         return -EPERM;
-    lw_bounded_semaphore_give(lock, permits, 0);
+    if (lw_unlikely(!lw_permits_give_quickly(lock, permits)))
+        lw_bounded_semaphore_give(lock, permits, 0);
     return 0;
 }
 
