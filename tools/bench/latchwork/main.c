@@ -40,6 +40,8 @@ static const struct {
     { "rwlock_write64", locks },
     { "rwlock95", readers },
     { "rwlock99", readers },
+    { "rwlock95_readers", readers },
+    { "rwlock99_readers", readers },
     { "condition", condition },
     { "barrier8", barrier8 },
     { "rate_limit1", rate_limit1 },

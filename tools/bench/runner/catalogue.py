@@ -59,6 +59,7 @@ class Workload:
     depth: int = 1  # requests in flight per client of a kv
     once: tuple = ()  # systems too slow for more than one round
     extra: bool = False  # only when asked for by name
+    alone: bool = False  # one task that never waits
 
     def size_of(self, system, quick):
         return min(self.quick, self.sizes.get(system, self.quick)) if quick \
@@ -107,11 +108,11 @@ PARKED = (
 def alone(name, systems, about, bar=CasPairs(1.15)):
     """What one task does alone; the bar of a lock is that of every lock nobody else wants."""
     return Workload(name, name, 20 * MILLION, 200_000, systems, (
-        Figure("ns", goal={1: bar} if bar else {}),), about, workers=(1,))
+        Figure("ns", goal={1: bar} if bar else {}),), about, workers=(1,), alone=True)
 
 
 def crowded(name, systems, about):
-    return Workload(name, name, 2 * MILLION, 100_000, systems, (Figure("ns"),), about)
+    return Workload(name, name, 5 * MILLION, 100_000, systems, (Figure("ns"),), about)
 
 
 def echo(first, goal, published):
@@ -181,7 +182,8 @@ WORKLOADS = (
     Workload("mutex1", "mutex1", 50 * MILLION, MILLION, MUTEXES, (
         Figure("ns", first={1: 17}, goal={1: CasPairs(1.15)},
                published={"go": {1: 15.1}, "pthread": {1: 18.3}}),),
-        "one task acquires and releases a mutex nobody else wants; per pair", workers=(1,)),
+        "one task acquires and releases a mutex nobody else wants; per pair", workers=(1,),
+        alone=True),
     alone("rlock1", RLOCKS, "the same with a reentrant lock"),
     alone("rlock_nested", RLOCKS, "the same by one who has the lock already"),
     alone("priority_lock1", (OWN,), "the same with a lock that goes by priority"),
@@ -207,6 +209,8 @@ WORKLOADS = (
     crowded("rwlock95", RWLOCKS,
             "64 tasks on one small table; of a hundred operations 95 only read; per operation"),
     crowded("rwlock99", RWLOCKS, "the same; 99 only read"),
+    crowded("rwlock95_readers", (OWN,), "rwlock95 in the mode that prefers readers, as pthread's"),
+    crowded("rwlock99_readers", (OWN,), "rwlock99 in that mode"),
     Workload("condition", "condition", MILLION, 20_000, MUTEXES, (Figure("ns"),),
              "two tasks take turns, each waiting on a condition of its own; round trip",
              sizes={"pthread": 100_000, "nsync": 100_000}),
