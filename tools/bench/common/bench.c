@@ -57,10 +57,14 @@ long bench_rss_peak(void)
     return proc_number("/proc/self/status", "VmHWM: %ld");
 }
 
+#ifndef BENCH_CAS_PAIRS
+#define BENCH_CAS_PAIRS 200000
+#endif
+
 /* The best of several short series, so that an interruption does not count. */
 double bench_cas_pair(void)
 {
-    enum { SERIES = 5, PAIRS = 200000 };
+    enum { SERIES = 5, PAIRS = BENCH_CAS_PAIRS };
     static _Atomic uint64_t word;
     double best = 1e9;
 
