@@ -53,7 +53,7 @@ LW_INLINE int permits_watch(enum lw_permits sort, lw_lock *lock, struct lw_cold 
 {
     uint64_t word = lw_permits_take_guard(lock); /* [S1] */
     bool waits = !lw_recheck(lock->_queue == NULL && lw_permits_are_there(sort, lock, word, 1)) &&
-                 (sort != LW_PERMITS_HELD || lw_lock_end_error(word) == 0);
+                 (sort != LW_PERMITS_HELD || lw_lock_end_error(word & LW_LOCK_FLAGS) == 0);
 
     if (waits && sort == LW_PERMITS_RANKED) {
         lw_heap_arrive(arm, lw_lock_priority());

@@ -14,8 +14,8 @@
 
 #define SORT LW_PERMITS_HELD
 
-LW_INLINE int acquire_call(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site,
-                           bool knowing)
+static LW_NOINLINE int acquire_slow(lw_lock *lock, uint32_t permits, lw_nsec deadline,
+                                    const void *site, bool knowing)
 {
     struct lw_permits_call call = {NULL, deadline, site, permits, 0, knowing};
     int err = lw_wait_enter(&call.me, deadline);
@@ -37,16 +37,22 @@ LW_INLINE int acquire_call(lw_lock *lock, uint32_t permits, lw_nsec deadline, co
     return err;
 }
 
-static int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
-{
-    return acquire_call(lock, permits, deadline, site, false);
-}
-
 int lw_bounded_semaphore_acquire_marked(lw_lock *lock, lw_nsec deadline, const void *site)
 {
-    int err = acquire_call(lock, 1, deadline, site, true);
+    int err = acquire_slow(lock, 1, deadline, site, true);
 
     return err < 0 ? err : lw_lock_is_marked(lock);
+}
+
+/* A zeroed semaphore, whose bound is 0, gets nobody past the first look. */
+LW_INLINE int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const void *site)
+{
+    struct lw_record *me = lw_enter_quickly(deadline);
+
+    if (lw_unlikely(me == NULL || !lw_hold_has_room_for_units(lw_record_cold(me), permits) ||
+                    !lw_permits_acquire_quickly(SORT, lock, permits)))
+        return acquire_slow(lock, permits, deadline, site, false);
+    return lw_hold_push_few(lw_record_cold(me), lock, site, permits);
 }
 
 int lw_bounded_semaphore_acquire(lw_bounded_semaphore *semaphore, uint32_t permits,
@@ -82,9 +88,11 @@ int lw_bounded_semaphore_release(lw_bounded_semaphore *semaphore, uint32_t permi
     if (me != NULL && lw_is_given(me) && lw_given_take(me) < 0)
         err = -ENOMEM;
     if (me == NULL || lw_load_rlx(&lock->_number) < permits ||
-        !lw_hold_drop_units(lw_record_cold(me), lock, permits))
+        (!lw_hold_pop_units(lw_record_cold(me), lock, permits) &&
+         !lw_hold_drop_units(lw_record_cold(me), lock, permits)))
         return err;
-    lw_bounded_semaphore_give(lock, permits, 0);
+    if (lw_unlikely(!lw_permits_give_quickly(lock, permits)))
+        lw_bounded_semaphore_give(lock, permits, 0);
     return 0;
 }
 

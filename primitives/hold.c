@@ -24,7 +24,6 @@ enum {
     SLAB_CHUNKS = 64,
     DEPOT_GUARD = 1,
     LOST_MAX = UINT16_MAX,
-    UNITS_MAX = 8191, /* of one entry */
 };
 
 struct chunk {
@@ -244,7 +243,7 @@ void lw_hold_push_waker(struct lw_cold *cold, const void *object, const void *si
 
 static uint32_t entries_for(uint32_t units)
 {
-    return units / UNITS_MAX + (units % UNITS_MAX != 0);
+    return units / LW_HOLD_UNITS_MAX + (units % LW_HOLD_UNITS_MAX != 0);
 }
 
 int lw_hold_reserve_units(struct lw_cold *cold, uint32_t units)
@@ -294,7 +293,7 @@ void lw_hold_push_units(struct lw_cold *cold, const lw_lock *lock, const void *s
                         uint32_t units)
 {
     while (units > 0) {
-        uint32_t part = units < UNITS_MAX ? units : UNITS_MAX;
+        uint32_t part = units < LW_HOLD_UNITS_MAX ? units : LW_HOLD_UNITS_MAX;
 
         push(cold, lw_hold_of(lock, LW_HOLD_UNITS, site, part));
         units -= part;

@@ -35,6 +35,7 @@ enum {
     LW_HOLD_CLASS_SHIFT = 48,
     LW_HOLD_TICK_SHIFT = 51, /* shifts all but 13 bits out */
 };
+#define LW_HOLD_UNITS_MAX 8191u /* of one entry */
 #define LW_HOLD_SITE_MASK UINT64_C(0x0000ffffffffffff)
 
 LW_INLINE lw_lock *lw_hold_lock(const struct lw_hold *hold)
@@ -129,6 +130,24 @@ LW_INLINE int lw_hold_push(struct lw_cold *cold, const lw_lock *lock, const void
     return lw_hold_push_as(cold, lock, LW_HOLD_EXCLUSIVE, site);
 }
 
+/* So many permits, at least one, are one entry, for which there is room in the record: nothing need
+ * be reserved. */
+LW_INLINE bool lw_hold_has_room_for_units(struct lw_cold *cold, uint32_t units)
+{
+    return units - 1 < LW_HOLD_UNITS_MAX && lw_hold_has_room(cold);
+}
+
+/* There is room for them, as above.  Returns 0, the result of an acquire. */
+LW_INLINE int lw_hold_push_few(struct lw_cold *cold, const lw_lock *lock, const void *site,
+                               uint32_t units)
+{
+    uint32_t count = lw_load_rlx(&cold->nheld);
+
+    lw_hold_fill(&cold->held[count], lw_hold_of(lock, LW_HOLD_UNITS, site, units));
+    lw_store_rlx(&cold->nheld, count + 1);
+    return 0;
+}
+
 /* Drop the hold if it is the last one taken and lies in the record; false: lw_hold_remove(). */
 LW_INLINE bool lw_hold_pop_as(struct lw_cold *cold, const lw_lock *lock, enum lw_hold_mode mode)
 {
@@ -144,6 +163,20 @@ LW_INLINE bool lw_hold_pop_as(struct lw_cold *cold, const lw_lock *lock, enum lw
 LW_INLINE bool lw_hold_pop(struct lw_cold *cold, const lw_lock *lock)
 {
     return lw_hold_pop_as(cold, lock, LW_HOLD_EXCLUSIVE);
+}
+
+/* Drop so many permits if they are all of the last hold, in the record; false:
+ * lw_hold_drop_units(). */
+LW_INLINE bool lw_hold_pop_units(struct lw_cold *cold, const lw_lock *lock, uint32_t units)
+{
+    uint32_t last = lw_load_rlx(&cold->nheld) - 1;
+    uint64_t entry = (uint64_t)(uintptr_t)lock | LW_HOLD_UNITS;
+
+    if (lw_unlikely(last >= LW_HOLDS_INLINE || lw_load_rlx(&cold->held[last].lock) != entry ||
+                    lw_hold_units(&cold->held[last]) != units))
+        return false;
+    lw_store_rlx(&cold->nheld, last);
+    return true;
 }
 
 /* Drop the hold wherever it is; false: there is none, and none was lost. */

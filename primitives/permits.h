@@ -97,6 +97,40 @@ LW_INLINE void lw_permits_drop_guard(enum lw_permits sort, lw_lock *lock, uint64
     lw_store_rel(&lock->_word._value, head != NULL ? word | LW_LOCK_QUEUED : word); /* [S1] */
 }
 
+/* ---- fast paths: one section each, without a call, while nobody waits; false: the long way */
+
+LW_INLINE bool lw_permits_acquire_quickly(enum lw_permits sort, lw_lock *lock, uint32_t permits)
+{
+    uint64_t word;
+    bool enough;
+
+    if (!lw_guard_try(&lock->_word._value, LW_LOCK_GUARD, &word)) /* [S1] */
+        return false;
+    enough = lock->_queue == NULL && lw_permits_are_there(sort, lock, word, permits) &&
+             (sort != LW_PERMITS_HELD || lw_lock_end_error(word & LW_LOCK_FLAGS) == 0);
+    if (lw_likely(enough))
+        lw_permits_take(sort, lock, permits);
+    lw_store_rel(&lock->_word._value, word & ~LW_LOCK_GUARD); /* [S1] */
+    return enough;
+}
+
+/* HELD: they are the caller's to give back. */
+LW_INLINE bool lw_permits_give_quickly(lw_lock *lock, uint32_t permits)
+{
+    uint64_t word;
+    bool alone;
+
+    if (!lw_guard_try(&lock->_word._value, LW_LOCK_GUARD, &word)) /* [S1] */
+        return false;
+    alone = lock->_queue == NULL;
+    if (lw_likely(alone))
+        lw_store_rlx(&lock->_number, lw_load_rlx(&lock->_number) - permits);
+    lw_store_rel(&lock->_word._value, word & ~LW_LOCK_GUARD); /* [S1] */
+    return alone;
+}
+
+/* ---- sections of any length */
+
 /* Under the guard: give the head its permits as long as there are enough.  The head that is left
  * says what there is in all, for the detector. */
 LW_INLINE void lw_permits_serve(enum lw_permits sort, lw_lock *lock, uint64_t word,

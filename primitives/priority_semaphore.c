@@ -9,7 +9,8 @@
 
 #define SORT LW_PERMITS_RANKED
 
-static int acquire(lw_lock *lock, int priority, lw_nsec deadline, const void *site)
+static LW_NOINLINE int acquire_slow(lw_lock *lock, int priority, lw_nsec deadline,
+                                    const void *site)
 {
     struct lw_permits_call call = {NULL, deadline, site, 1, priority, false};
     int err = lw_wait_enter(&call.me, deadline);
@@ -17,6 +18,15 @@ static int acquire(lw_lock *lock, int priority, lw_nsec deadline, const void *si
     if (err < 0)
         return err;
     return lw_permits_are_made(lock) ? lw_permits_acquire(SORT, lock, &call) : -EINVAL;
+}
+
+/* A zeroed semaphore has no permits. */
+LW_INLINE int acquire(lw_lock *lock, int priority, lw_nsec deadline, const void *site)
+{
+    if (lw_unlikely(lw_enter_quickly(deadline) == NULL ||
+                    !lw_permits_acquire_quickly(SORT, lock, 1)))
+        return acquire_slow(lock, priority, deadline, site);
+    return 0;
 }
 
 int lw_priority_semaphore_acquire(lw_priority_semaphore *semaphore, int priority,

@@ -174,6 +174,28 @@ Test(bounded_semaphore, a_task_may_have_very_many)
     run_all(own_many, NULL);
 }
 
+/* As many as one entry of the holds can say, and one less and one more. */
+static int own_an_entry(void *arg)
+{
+    lw_bounded_semaphore semaphore = LW_BOUNDED_SEMAPHORE_INIT("entry", UINT32_MAX);
+
+    (void)arg;
+    for (uint32_t units = LW_HOLD_UNITS_MAX - 1; units <= LW_HOLD_UNITS_MAX + 1; units++) {
+        cr_assert_eq(lw_bounded_semaphore_acquire(&semaphore, units, LW_NOW), 0);
+        cr_assert_eq(holds_of_caller(), units > LW_HOLD_UNITS_MAX ? 2 : 1);
+        cr_assert_eq(lw_bounded_semaphore_release(&semaphore, units + 1), -EPERM);
+        cr_assert_eq(lw_bounded_semaphore_release(&semaphore, units), 0);
+        cr_assert_eq(holds_of_caller(), 0);
+        assert_idle(&semaphore, UINT32_MAX);
+    }
+    return 0;
+}
+
+Test(bounded_semaphore, an_entry_of_the_holds_says_so_many_and_no_more)
+{
+    run_all(own_an_entry, NULL);
+}
+
 static int use_zeroed(void *arg)
 {
     lw_bounded_semaphore semaphore = {0};

@@ -282,6 +282,45 @@ Test(select_locks, misuse_is_an_arm_that_happens_with_an_error)
     run_all(select_a_users, NULL);
 }
 
+/* ---- a holder of permits that ends marks them, for selects as well */
+
+static int take_and_end(void *arg)
+{
+    return lw_bounded_semaphore_acquire(arg, 1, LW_FOREVER);
+}
+
+static int select_permit(void *arg)
+{
+    lw_arm arm = lw_arm_acquire(arg);
+
+    return lw_select(&arm, 1, LW_FOREVER) == 0 ? arm.result : -1;
+}
+
+static int mark_permits(void *arg)
+{
+    lw_bounded_semaphore semaphore = LW_BOUNDED_SEMAPHORE_INIT("marked", 2);
+    lw_task ending, waiter;
+
+    (void)arg;
+    semaphore.lock.data = LW_DATA_ROBUST;
+    cr_assert_eq(lw_bounded_semaphore_acquire(&semaphore, 2, LW_NOW), 0);
+    ending = start_waiter(take_and_end, &semaphore);
+    waiter = start_waiter(select_permit, &semaphore.lock);
+    cr_assert_eq(lw_bounded_semaphore_release(&semaphore, 1), 0);
+    cr_assert_eq(join_status(ending), 0);
+    cr_assert_eq(join_status(waiter), -EOWNERDEAD);
+    cr_assert_eq(select_permit(&semaphore.lock), -EOWNERDEAD);
+    cr_assert_eq(lw_bounded_semaphore_release(&semaphore, 1), 0);
+    cr_assert_eq(select_permit(&semaphore.lock), -EOWNERDEAD, "also when there are some");
+    cr_assert_eq(caller()->nheld, 0);
+    return 0;
+}
+
+Test(select_locks, nobody_is_let_in_unaware_by_a_select)
+{
+    run_all(mark_permits, NULL);
+}
+
 /* ---- a crowd: exclusion, whether one selects or acquires */
 
 struct contest {

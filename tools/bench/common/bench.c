@@ -57,10 +57,14 @@ long bench_rss_peak(void)
     return proc_number("/proc/self/status", "VmHWM: %ld");
 }
 
+#ifndef BENCH_CAS_PAIRS
+#define BENCH_CAS_PAIRS 200000
+#endif
+
 /* The best of several short series, so that an interruption does not count. */
 double bench_cas_pair(void)
 {
-    enum { SERIES = 5, PAIRS = 200000 };
+    enum { SERIES = 5, PAIRS = BENCH_CAS_PAIRS };
     static _Atomic uint64_t word;
     double best = 1e9;
 
@@ -133,6 +137,23 @@ double bench_quantile(float *values, long count, double share)
 
     long index = (long)((double)count * share);
     return values[index < count ? index : count - 1];
+}
+
+void bench_check_table(const struct bench_table *table, long writes)
+{
+    long sum = 0;
+
+    for (uint64_t key = 0; key < BENCH_KEYS; key++) {
+        bench_look_up(table, key);
+        sum += table->numbers[key];
+    }
+    if (sum != writes)
+        bench_fail("%ld of %ld writes", sum, writes);
+}
+
+unsigned bench_share(const struct bench *bench)
+{
+    return (unsigned)strtoul(bench->workload + strcspn(bench->workload, "0123456789"), NULL, 10);
 }
 
 long bench_fib(int n)

@@ -91,6 +91,48 @@ static inline void bench_child(void)
         bench_children_first();
 }
 
+/* What is read and written under the lock of rwlock95 and rwlock99: a small table, in which each
+ * number is there twice.  So who looks while another writes may notice, and a write that is lost is
+ * missing in the sum. */
+enum { BENCH_KEYS = 64 };
+
+struct bench_table {
+    long numbers[BENCH_KEYS], again[BENCH_KEYS];
+};
+
+static inline void bench_look_up(const struct bench_table *table, uint64_t key)
+{
+    if (__builtin_expect(table->numbers[key % BENCH_KEYS] != table->again[key % BENCH_KEYS], 0))
+        bench_fail("a write is half done");
+}
+
+static inline void bench_count_up(struct bench_table *table, uint64_t key)
+{
+    table->numbers[key % BENCH_KEYS]++;
+    table->again[key % BENCH_KEYS]++;
+}
+
+/* Fail unless so many were written. */
+void bench_check_table(const struct bench_table *table, long writes);
+
+/* A pseudo-random number (xorshift64); the state begins with a number of the task's own, not 0. */
+static inline uint64_t bench_draw(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* Whether this operation, of which so many in a hundred read, writes. */
+static inline bool bench_writes(uint64_t drawn, unsigned reads)
+{
+    return (drawn >> 32) % 100 >= reads;
+}
+
+/* The share of reads that a workload's name ends with. */
+unsigned bench_share(const struct bench *bench);
+
 /* fib(n), and how often fib(n) spawns its left branch. */
 long bench_fib(int n);
 long bench_fib_spawns(int n);

@@ -59,6 +59,7 @@ class Workload:
     depth: int = 1  # requests in flight per client of a kv
     once: tuple = ()  # systems too slow for more than one round
     extra: bool = False  # only when asked for by name
+    alone: bool = False  # one task that never waits
 
     def size_of(self, system, quick):
         return min(self.quick, self.sizes.get(system, self.quick)) if quick \
@@ -74,6 +75,11 @@ class Workload:
 SPAWNERS = (OWN, "boost", "go", "tbb", "openmp")
 SWITCHERS = (OWN, "boost", "go")
 LOCKERS = (OWN, "boost", "go", "pthread")
+MUTEXES = LOCKERS + ("nsync",)
+RLOCKS = (OWN, "boost", "pthread")
+SEMAPHORES = (OWN, "go", "pthread")
+RWLOCKS = (OWN, "go", "pthread", "nsync")
+SELECTORS = (OWN, "go")
 ECHOERS = (OWN, "epoll", "libuv", "go")
 
 MILLION = 1_000_000
@@ -97,6 +103,16 @@ PARKED = (
     Figure("ns", "wake", first={1: 250, 2: 250}, goal={1: 120, 2: 120},
            published={"go": {1: 390, 2: 390}}),
 )
+
+
+def alone(name, systems, about, bar=CasPairs(1.15)):
+    """What one task does alone; the bar of a lock is that of every lock nobody else wants."""
+    return Workload(name, name, 20 * MILLION, 200_000, systems, (
+        Figure("ns", goal={1: bar} if bar else {}),), about, workers=(1,), alone=True)
+
+
+def crowded(name, systems, about):
+    return Workload(name, name, 5 * MILLION, 100_000, systems, (Figure("ns"),), about)
 
 
 def echo(first, goal, published):
@@ -157,14 +173,49 @@ WORKLOADS = (
         Figure("ns", first={1: 30, 2: 35}, goal={1: 20, 2: 25},
                published={"boost": {1: 27, 2: 26}, "go": {1: 42, 2: 90}}),),
         "4 producers, 4 consumers, one channel of 128 messages of 8 bytes; per message"),
-    Workload("mutex1", "mutex1", 50 * MILLION, MILLION, LOCKERS, (
+    Workload("select2", "select2", 5 * MILLION, 100_000, SELECTORS, (Figure("ns"),),
+             "one task selects from two channels of 128, each with a producer; per message"),
+    Workload("select4", "select4", 5 * MILLION, 100_000, SELECTORS, (Figure("ns"),),
+             "the same from four channels"),
+    Workload("select2_timeout", "select2_timeout", 5 * MILLION, 100_000, SELECTORS,
+             (Figure("ns"),), "as select2, each time with a deadline, which does not pass"),
+    Workload("mutex1", "mutex1", 50 * MILLION, MILLION, MUTEXES, (
         Figure("ns", first={1: 17}, goal={1: CasPairs(1.15)},
                published={"go": {1: 15.1}, "pthread": {1: 18.3}}),),
-        "one task acquires and releases a mutex nobody else wants; per pair", workers=(1,)),
-    Workload("mutex64", "mutex64", 10 * MILLION, 200_000, LOCKERS, (
+        "one task acquires and releases a mutex nobody else wants; per pair", workers=(1,),
+        alone=True),
+    alone("rlock1", RLOCKS, "the same with a reentrant lock"),
+    alone("rlock_nested", RLOCKS, "the same by one who has the lock already"),
+    alone("priority_lock1", (OWN,), "the same with a lock that goes by priority"),
+    alone("priority_rlock1", (OWN,), "the same with a reentrant one"),
+    alone("semaphore1", SEMAPHORES, "the same with a semaphore (go: a channel)"),
+    alone("bounded_semaphore1", (OWN,), "the same with one whose permits are the task's"),
+    alone("priority_semaphore1", (OWN,), "the same with one that goes by priority"),
+    alone("rwlock_read1", RWLOCKS, "the same with a lock for readers and writers, to read"),
+    alone("rwlock_write1", RWLOCKS, "the same, to write"),
+    alone("rate_limit1", (OWN,), "one task takes tokens that are there; per acquire", bar=None),
+    alone("once1", (OWN, "go", "pthread", "nsync"), "what was done once, again; per call",
+          bar=None),
+    alone("event1", (OWN,), "one task sets an event, waits for it, clears it; all three",
+          bar=None),
+    Workload("mutex64", "mutex64", 10 * MILLION, 200_000, MUTEXES, (
         Figure("ns", first={1: 18, 2: 25}, goal={1: 14, 2: 18},
                published={"go": {1: 17, 2: 57}, "pthread": {1: 18, 2: 72}}),),
         "64 tasks count under one mutex; per increment"),
+    crowded("rlock64", RLOCKS, "the same under a reentrant lock (ours is strictly in order)"),
+    crowded("priority_lock64", (OWN,), "the same under a lock that goes by priority"),
+    crowded("semaphore64", SEMAPHORES, "the same under a semaphore of one permit"),
+    crowded("rwlock_write64", RWLOCKS, "the same under a lock for readers and writers, to write"),
+    crowded("rwlock95", RWLOCKS,
+            "64 tasks on one small table; of a hundred operations 95 only read; per operation"),
+    crowded("rwlock99", RWLOCKS, "the same; 99 only read"),
+    crowded("rwlock95_readers", (OWN,), "rwlock95 in the mode that prefers readers, as pthread's"),
+    crowded("rwlock99_readers", (OWN,), "rwlock99 in that mode"),
+    Workload("condition", "condition", MILLION, 20_000, MUTEXES, (Figure("ns"),),
+             "two tasks take turns, each waiting on a condition of its own; round trip",
+             sizes={"pthread": 100_000, "nsync": 100_000}),
+    Workload("barrier8", "barrier8", 200_000, 5_000, RLOCKS, (Figure("ns"),),
+             "eight tasks meet, again and again; per meeting", sizes={"pthread": 20_000}),
     Workload("sleepers-100k", "sleepers", 100_000, 5_000, SWITCHERS,
              sleepers(0.4, 0.25, 1000, 300, 0.86, 1200),
              "100,000 tasks sleep 0.5 to 1.5 s each; CPU of the process, lateness"),
@@ -213,6 +264,7 @@ WORKLOADS = (
 PROGRAMS = {
     OWN: ("bench-latchwork",), "boost": ("bench-boost",), "go": ("bench-go",),
     "tbb": ("bench-tbb",), "openmp": ("bench-openmp",), "pthread": ("bench-pthread",),
+    "nsync": ("bench-nsync",),
     "epoll": ("bench-epoll",), "libuv": ("bench-libuv",), "redis": (), "memcached": (),
 }
 SYSTEMS = tuple(PROGRAMS)

@@ -50,7 +50,7 @@ def arguments():
 def listing():
     for workload in catalogue.WORKLOADS:
         extra = " (only when named)" if workload.extra else ""
-        print(f"{workload.name:15} {workload.about}{extra}\n{'':15} {' '.join(workload.systems)}")
+        print(f"{workload.name:19} {workload.about}{extra}\n{'':19} {' '.join(workload.systems)}")
     print("systems:", " ".join(catalogue.SYSTEMS))
 
 

@@ -14,6 +14,7 @@
 #include <boost/fiber/all.hpp>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 enum { STACK_BYTES = 16 * 1024 };
 
@@ -22,6 +23,21 @@ boost::fibers::fiber start(Fn fn, boost::fibers::launch how = boost::fibers::lau
 {
     return boost::fibers::fiber(how, std::allocator_arg,
                                 boost::fibers::fixedsize_stack(STACK_BYTES), std::move(fn));
+}
+
+/* Starts so many fibers that run fn(i), waits for them, and gives the ns that took. */
+template <typename Fn>
+double all(int count, Fn fn)
+{
+    std::vector<boost::fibers::fiber> children;
+
+    children.reserve(static_cast<std::size_t>(count));
+    int64_t began = bench_now();
+    for (int i = 0; i < count; i++)
+        children.push_back(start([&fn, i] { fn(i); }));
+    for (boost::fibers::fiber &child : children)
+        child.join();
+    return static_cast<double>(bench_now() - began);
 }
 
 /* The workloads.  Each is called in a fiber, with the workers running. */
@@ -35,6 +51,11 @@ void pingpong(struct bench *bench);
 void chan(struct bench *bench);
 void mutex1(struct bench *bench);
 void mutex64(struct bench *bench);
+void rlock1(struct bench *bench);
+void rlock_nested(struct bench *bench);
+void rlock64(struct bench *bench);
+void condition(struct bench *bench);
+void barrier8(struct bench *bench);
 void sleepers(struct bench *bench);
 void parked(struct bench *bench);
 void wake(struct bench *bench);

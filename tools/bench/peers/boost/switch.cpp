@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What is mostly switches and hand-overs, with Boost.Fiber: yield2, yield1000, pingpong, chan,
- * mutex1, mutex64. */
+/* What is mostly switches and hand-overs, with Boost.Fiber: yield2, yield1000, pingpong,
+ * chan. */
 #include "boost.hpp"
 
 #include <atomic>
 #include <boost/fiber/buffered_channel.hpp>
 #include <boost/fiber/unbuffered_channel.hpp>
-#include <vector>
 
 namespace {
 
 namespace fibers = boost::fibers;
 
-enum { PAIRS = 4, CAPACITY = 128, CROWD = 64, MANY = 1000 };
-
-/* Starts so many fibers that run fn(i), waits for them, and gives the ns that took. */
-template <typename Fn>
-double all(int count, Fn fn)
-{
-    std::vector<fibers::fiber> children;
-
-    children.reserve(static_cast<std::size_t>(count));
-    int64_t began = bench_now();
-    for (int i = 0; i < count; i++)
-        children.push_back(start([&fn, i] { fn(i); }));
-    for (fibers::fiber &child : children)
-        child.join();
-    return static_cast<double>(bench_now() - began);
-}
+enum { PAIRS = 4, CAPACITY = 128, MANY = 1000 };
 
 double yields(int count, long each)
 {
@@ -89,23 +73,6 @@ double messages(long n)
     return ns / static_cast<double>(each * PAIRS);
 }
 
-double lock_pairs(int count, long each)
-{
-    fibers::mutex mutex;
-    volatile long counter = 0; /* a load and a store each time, as in the other systems */
-    double ns = all(count, [&](int) {
-        for (long i = 0; i < each; i++) {
-            mutex.lock();
-            counter = counter + 1;
-            mutex.unlock();
-        }
-    });
-
-    if (counter != each * count)
-        bench_fail("counted %ld instead of %ld", static_cast<long>(counter), each * count);
-    return ns / static_cast<double>(each * count);
-}
-
 } // namespace
 
 void yield2(struct bench *bench)
@@ -130,16 +97,4 @@ void chan(struct bench *bench)
 {
     (void)messages(bench->n / 10);
     bench_add(bench, "", messages(bench->n), "ns");
-}
-
-void mutex1(struct bench *bench)
-{
-    (void)lock_pairs(1, bench->n / 10);
-    bench_add(bench, "", lock_pairs(1, bench->n), "ns");
-}
-
-void mutex64(struct bench *bench)
-{
-    (void)lock_pairs(CROWD, bench->n / 10 / CROWD);
-    bench_add(bench, "", lock_pairs(CROWD, bench->n / CROWD), "ns");
 }

@@ -25,8 +25,11 @@ type figure struct {
 var workloads = map[string]func(n int) []figure{
 	"spawn_batch": spawnBatch, "spawn_all": spawnAll, "fib": fib, "skynet": skynet,
 	"yield2": yield2, "yield1000": yield1000, "pingpong": pingpong, "chan": channel,
-	"mutex1": mutex1, "mutex64": mutex64, "sleepers": sleepers, "parked": parked,
-	"wake": wake, "echo": echo,
+	"select2": select2, "select4": select4, "select2_timeout": select2Timeout,
+	"mutex1": mutex1, "mutex64": mutex64, "semaphore1": semaphore1, "semaphore64": semaphore64,
+	"rwlock_read1": rwlockRead1, "rwlock_write1": rwlockWrite1, "rwlock_write64": rwlockWrite64,
+	"rwlock95": rwlock95, "rwlock99": rwlock99, "condition": condition, "once1": once1,
+	"sleepers": sleepers, "parked": parked, "wake": wake, "echo": echo,
 }
 
 // only makes the figures of a workload that has just one.

@@ -12,7 +12,6 @@ import (
 const (
 	pairs    = 4
 	capacity = 128
-	crowd    = 64
 	many     = 1000
 )
 
@@ -117,34 +116,4 @@ func messages(n int) float64 {
 func channel(n int) []figure {
 	messages(n/10 + pairs)
 	return only(messages(n), "ns")
-}
-
-func lockPairs(count, each int) float64 {
-	var mutex sync.Mutex
-	counter := 0
-	began := time.Now()
-
-	all(count, func(int) {
-		for i := 0; i < each; i++ {
-			mutex.Lock()
-			counter++
-			mutex.Unlock()
-		}
-	})
-
-	ns := per(began, count*each)
-	if counter != count*each {
-		fail("counted %d instead of %d", counter, count*each)
-	}
-	return ns
-}
-
-func mutex1(n int) []figure {
-	lockPairs(1, n/10+1)
-	return only(lockPairs(1, n), "ns")
-}
-
-func mutex64(n int) []figure {
-	lockPairs(crowd, n/crowd/10+1)
-	return only(lockPairs(crowd, n/crowd), "ns")
 }
