@@ -68,7 +68,7 @@ static int want_a_lock(void *arg)
         cr_assert_eq(waiter.deadline, scene.deadline);
         cr_assert_not_null(waiter.site);
         cr_assert_not(waiter.guest);
-        cr_assert_eq(waiter.nheld, scene.count);
+        cr_assert_eq(waiter.nheld, (uint32_t)scene.count);
         for (int i = 0; i < LW_REGISTRY_HOLDS; i++)
             cr_assert_eq(lw_hold_lock(&waiter.held[i]),
                          i < scene.count ? &scene.held[i].lock : NULL, "in the order taken");
