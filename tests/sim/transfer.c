@@ -190,6 +190,5 @@ Test(transfer, small_instances_in_every_order)
 {
     for (int i = 0; i < KINDS; i++)
         sim_every(hand_at_the_end, (void *)kinds[i], 1, 50);
-    sim_every(hand_at_the_end, (void *)kinds[0], 2, 500);
     sim_every(hand_to_one_who_ends, (void *)kinds[0], 1, 200);
 }
