@@ -179,10 +179,12 @@ static bool write_locked(const lw_lock *lock)
 
 /* ---- read */
 
-/* Without the guard: one reader more, while nobody waits. */
+/* Without the guard: one reader more, while nobody waits.  That it is free is a guess at first: a
+ * load would wait for the locked operation before it, and ask twice for a line that other readers
+ * have. */
 static bool join_readers(lw_lock *write)
 {
-    uint64_t seen = lw_load_rlx(&write->_word._value);
+    uint64_t seen = LW_RW_FREE;
 
     while (seen == LW_RW_FREE || (seen & LW_LOCK_FLAGS) == LW_RW_READ) {
         uint64_t joined = seen == LW_RW_FREE ? LW_RW_READ | LW_RW_READER : seen + LW_RW_READER;
@@ -243,10 +245,19 @@ static bool can_just_leave(uint64_t word)
            (lw_rw_readers(word) > 1 || !(word & LW_LOCK_QUEUED));
 }
 
-/* The caller's hold is gone. */
-int lw_rw_leave_readers(lw_rwlock *rw)
+static LW_NOINLINE int leave_under_guard(lw_rwlock *rw)
 {
-    uint64_t seen = lw_load_rlx(&rw->write._word._value);
+    uint64_t seen = lw_rw_take_guard(rw);
+
+    lw_rw_settle(rw, lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE,
+                 rw->flags == LW_RWLOCK_PREFER_READERS ? LW_RW_TO_READ : LW_RW_TO_WRITE);
+    return 0;
+}
+
+/* The caller's hold is gone.  That it was the only one is a guess, too. */
+LW_INLINE int leave_readers(lw_rwlock *rw)
+{
+    uint64_t seen = LW_RW_READ | LW_RW_READER;
 
     while (can_just_leave(seen)) {
         uint64_t left = lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE;
@@ -254,10 +265,12 @@ int lw_rw_leave_readers(lw_rwlock *rw)
         if (lw_cas_acq_rel(&rw->write._word._value, &seen, left)) /* [L1] */
             return 0;
     }
-    seen = lw_rw_take_guard(rw);
-    lw_rw_settle(rw, lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE,
-           rw->flags == LW_RWLOCK_PREFER_READERS ? LW_RW_TO_READ : LW_RW_TO_WRITE);
-    return 0;
+    return leave_under_guard(rw);
+}
+
+int lw_rw_leave_readers(lw_rwlock *rw)
+{
+    return leave_readers(rw);
 }
 
 static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
@@ -269,7 +282,7 @@ static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
         return -EINVAL;
     if (me == NULL || !lw_rw_is_read(word) || !lw_hold_remove(lw_record_cold(me), &rw->write))
         return -EPERM;
-    return lw_rw_leave_readers(rw);
+    return leave_readers(rw);
 }
 
 static int read_release(lw_lock *lock)
@@ -280,7 +293,7 @@ static int read_release(lw_lock *lock)
     if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
                     !lw_hold_pop_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED)))
         return read_release_slow(rw);
-    return lw_rw_leave_readers(rw);
+    return leave_readers(rw);
 }
 
 bool lw_rw_reads(const lw_rwlock *rw)
