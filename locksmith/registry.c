@@ -10,19 +10,26 @@ static bool is_still(uint64_t wait)
     return phase == LW_PHASE_WAITING || phase == LW_PHASE_CLAIMED;
 }
 
+/* Waits that say it; of others it is that of a wait before. */
+static bool has_owner(uint8_t kind)
+{
+    return kind == LW_WAIT_LOCK || kind == LW_WAIT_SHARED || kind == LW_WAIT_UPGRADE ||
+           kind == LW_WAIT_UNITS || kind == LW_WAIT_ONCE;
+}
+
 /* Relaxed, and of whatever life: whether it means anything is asked afterwards. */
 static void copy(const struct lw_record *record, const struct lw_cold *cold,
                  struct lw_waiter *waiter)
 {
+    waiter->kind = lw_load_rlx(&cold->kind);
     waiter->object = lw_load_rlx(&cold->object);
-    waiter->owner = lw_load_rlx(&cold->owner);
-    waiter->target = lw_load_rlx(&cold->target);
+    waiter->owner = has_owner(waiter->kind) ? lw_load_rlx(&cold->owner) : 0;
+    waiter->target = waiter->kind == LW_WAIT_JOIN ? lw_load_rlx(&cold->target) : 0;
     waiter->object_name = lw_load_rlx(&cold->object_name);
     waiter->site = lw_load_rlx(&cold->site);
     waiter->deadline = lw_load_rlx(&cold->deadline);
     waiter->since = lw_load_rlx(&cold->since);
-    waiter->units = lw_load_rlx(&cold->units);
-    waiter->kind = lw_load_rlx(&cold->kind);
+    waiter->units = waiter->kind == LW_WAIT_UNITS ? lw_load_rlx(&cold->units) : 0;
     waiter->guest = lw_record_is_guest(record);
     waiter->nheld = lw_load_rlx(&cold->nheld);
     waiter->holds_lost = lw_load_rlx(&cold->holds_lost);

@@ -44,9 +44,9 @@ int lw_acquire_inconsistent(lw_lock *lock, lw_nsec deadline)
         if (err != -EOWNERDEAD || me == NULL)
             return err;
         word = lw_load_rlx(&lock->_word._value);
+        if (lw_lock_is_to_read(word)) /* one who reads repairs nothing */
+            return err;
         if (lw_lock_has_faces(word)) {
-            if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT) /* one who reads repairs nothing */
-                return err;
             if (!lw_rwlock_take_marked(lock, me))
                 continue;
             (void)lw_hold_push(lw_record_cold(me), lock, site);
@@ -96,11 +96,17 @@ int lw_consistent(lw_lock *lock)
         return -ECHILD;
     if (lw_is_given(me))
         (void)lw_given_take(me);
-    if (lw_lock_has_faces(lw_load_rlx(&lock->_word._value)))
+    word = lw_load_rlx(&lock->_word._value);
+    if (lw_lock_is_to_read(word))
+        return -EPERM;
+    if (lw_lock_has_faces(word))
         return lw_rwlock_rewrite(lock, say_so, me);
     permits = lw_hold_units_of(lw_record_cold(me), lock);
     word = lw_lock_take(lock); /* [L2] */
     err = may_say_so(lock, me, word, permits);
-    lw_lock_drop(lock, err == 0 ? word & ~LW_LOCK_INCONSISTENT : word);
+    if (err == 0)
+        lw_lock_drop(lock, word & ~LW_LOCK_INCONSISTENT);
+    else
+        lw_guard_drop(&lock->_word._value, LW_LOCK_GUARD); /* whatever it is */
     return err;
 }

@@ -150,7 +150,7 @@ bool lw_owned(const lw_lock *lock)
 {
     struct lw_record *me = lw_current();
 
-    if (lw_load_rlx(&lock->_word._value) == (LW_LOCK_COUNT | LW_LOCK_FACES)) /* to read */
+    if (lw_lock_is_to_read(lw_load_rlx(&lock->_word._value)))
         return lw_rwlock_reads(lock);
     return me != NULL && lw_owner(lock).id == lw_load_rlx(&lw_record_cold(me)->id);
 }

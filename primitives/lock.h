@@ -205,6 +205,12 @@ LW_INLINE bool lw_lock_has_faces(uint64_t word)
     return (word & LW_LOCK_FACES) != 0 && (word & LW_LOCK_SORT) != 0;
 }
 
+/* It is the face `read` of one, whose word is always this. */
+LW_INLINE bool lw_lock_is_to_read(uint64_t word)
+{
+    return word == (LW_LOCK_COUNT | LW_LOCK_FACES);
+}
+
 LW_INLINE bool lw_lock_is_timed(uint64_t word)
 {
     return (word & (LW_LOCK_SORT | LW_LOCK_TIMED)) == (LW_LOCK_COUNT | LW_LOCK_TIMED);

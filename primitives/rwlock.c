@@ -62,7 +62,10 @@ static int wait_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
 {
     enum lw_outcome outcome;
 
-    lw_owner_hint(call->me);
+    if (call->face == LW_RW_TO_READ) /* else what it was handed takes the room for its hold */
+        lw_owner_hint_held(lw_record_cold(call->me));
+    else
+        lw_owner_hint(call->me);
     outcome = lw_wait_finish(call->me);
     if (outcome == LW_GRANTED)
         return 0;
@@ -130,7 +133,7 @@ static int write_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 LW_NOINLINE int lw_rw_write_release(lw_lock *lock, struct lw_cold *cold)
 {
     uint64_t mine = lw_load_rlx(&cold->id) << LW_LOCK_OWNER_SHIFT;
-    uint64_t word = lw_load_rlx(&lock->_word._value);
+    uint64_t word = lw_load_acq(&lock->_word._value); /* [G2] of transfer.c */
     lw_rwlock *rw = lw_rw_of_write(lock);
 
     if ((word & LW_LOCK_FACES) == 0)
@@ -201,8 +204,11 @@ static int read_slow(lw_rwlock *rw, struct lw_record *me, lw_nsec deadline, cons
     struct lw_cold *cold = lw_record_cold(me);
     bool reads = lw_hold_shared(cold, &rw->write) != 0;
     struct lw_rw_call call = {me, deadline, site, LW_RW_TO_READ, reads};
-    int err = lw_hold_reserve_units(cold, 1);
+    int err;
 
+    if (lw_is_given(me)) /* first: it takes room, too */
+        (void)lw_given_take(me);
+    err = lw_hold_reserve_units(cold, 1);
     if (err < 0 && lw_load_rlx(&cold->shields) == 0)
         return err;
     err = join_readers(&rw->write) ? 0 : contend(rw, &call);

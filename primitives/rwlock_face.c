@@ -104,6 +104,21 @@ bool lw_rwlock_is_in_use(lw_lock *lock)
 
 /* ---- arms of lw_select() */
 
+/* Whoever waits to write is an arm of that task: another of its arms need not wait for it. */
+static bool waits_alone(const lw_rwlock *rw, const struct lw_record *me)
+{
+    struct lw_node *head = lw_queue_head(&rw->write._queue), *node = head;
+
+    if (head == NULL)
+        return false;
+    do {
+        if (lw_node_record(node) != me)
+            return false;
+        node = node->next;
+    } while (node != head);
+    return true;
+}
+
 int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
 {
     struct lw_rw_call call = {.me = me, .deadline = LW_FOREVER};
@@ -115,6 +130,7 @@ int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
         return err;
     call.reads = lw_hold_shared(lw_record_cold(me), &rw->write) != 0;
     seen = word = lw_rw_take_guard(rw);
+    call.reads = call.reads || (lw_rw_is_read(word) && waits_alone(rw, me));
     err = lw_rw_look(rw, &seen, &call);
     if (err == LW_RW_QUEUE_FOR_IT) {
         lw_queue_push(lw_rw_queue(rw, call.face), &arm->node);

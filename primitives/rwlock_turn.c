@@ -142,7 +142,7 @@ int lw_rwlock_upgrade(lw_rwlock *rw, lw_nsec deadline)
 int lw_rwlock_downgrade(lw_rwlock *rw)
 {
     struct lw_record *me = lw_current();
-    uint64_t word = lw_load_rlx(&rw->write._word._value);
+    uint64_t word = lw_load_acq(&rw->write._word._value); /* [G2] of transfer.c */
     struct lw_wake_batch in = {0};
 
     if ((word & LW_LOCK_FACES) == 0)

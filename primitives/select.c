@@ -120,12 +120,10 @@ static int watch_poll(lw_arm *arm, struct lw_record *me)
 
 static int watch_await(lw_arm *arm)
 {
-    lw_awaitable *awaitable = arm->_object;
-    lw_event *event = awaitable->kind->changed(awaitable);
+    lw_event *event = (lw_event *)(uintptr_t)arm->_number;
 
     if (event == NULL)
         return -EINVAL;
-    arm->_number = (int64_t)(uintptr_t)event;
     cold_of(arm)->data = NULL;
     return lw_event_watch(event, cold_of(arm));
 }
@@ -279,6 +277,17 @@ static lw_nsec end_of(const struct call *call)
     return look < call->deadline ? look : call->deadline;
 }
 
+/* Before the wait is begun: what the program does there may wait. */
+static void ask_awaitables(const struct call *call)
+{
+    for (int i = 0; i < call->count; i++) {
+        lw_awaitable *awaitable = call->arms[i]._object;
+
+        if (call->arms[i]._operation == AWAIT)
+            call->arms[i]._number = (int64_t)(uintptr_t)awaitable->kind->changed(awaitable);
+    }
+}
+
 /* One wait: the arm that has happened; NONE: try again; or how it ended. */
 static int wait_once(const struct call *call)
 {
@@ -287,10 +296,13 @@ static int wait_once(const struct call *call)
     enum lw_outcome outcome;
     int watched, index;
 
+    ask_awaitables(call);
+    if (lw_is_given(call->me)) /* before there is room for one hold more (arm_lock.c) */
+        (void)lw_given_take(call->me);
     cold->child = NULL;
     lw_wait_begin(call->me, LW_WAIT_SELECT, call->arms, NULL, end, call->site);
     watched = watch_all(call);
-    lw_owner_hint(call->me);
+    lw_owner_hint_held(cold);
     outcome = LW_RETRY;
     if (watched == call->count || !lw_wait_end_own(call->me, LW_RETRY))
         outcome = lw_wait_finish(call->me);
@@ -308,6 +320,20 @@ static int wait_once(const struct call *call)
                                                           : lw_wait_error(call->me, outcome);
 }
 
+/* Nothing came of a wait.  However often that is so, others get to run, and the select ends. */
+static int go_on(struct call *call)
+{
+    int index = lw_wait_enter(&call->me, call->deadline);
+
+    if (index == 0)
+        index = try_all(call);
+    if (index == NONE && call->deadline != LW_FOREVER && call->deadline <= lw_now())
+        index = lw_timeout_error(call->deadline);
+    if (index == NONE && lw_deliver_cancel(call->me) < 0)
+        index = -ECANCELED;
+    return index;
+}
+
 static int select_from(lw_arm *arms, size_t count, lw_nsec deadline, const void *site)
 {
     struct call call = {.arms = arms, .count = (int)count, .deadline = deadline, .site = site};
@@ -321,13 +347,16 @@ static int select_from(lw_arm *arms, size_t count, lw_nsec deadline, const void 
             arms[i]._object = NULL; /* not armed yet by this call */
         }
     }
-    do { /* however often nothing comes of it, others get to run */
-        index = lw_wait_enter(&call.me, deadline);
-        if (index == 0)
-            index = try_all(&call);
+    index = lw_wait_enter(&call.me, deadline);
+    if (index == 0)
+        index = try_all(&call);
+    if (index == NONE && deadline == LW_NOW)
+        return lw_timeout_error(LW_NOW);
+    while (index == NONE) {
+        index = wait_once(&call);
         if (index == NONE)
-            index = deadline == LW_NOW ? lw_timeout_error(LW_NOW) : wait_once(&call);
-    } while (index == NONE);
+            index = go_on(&call);
+    }
     return index;
 }
 

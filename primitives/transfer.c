@@ -133,9 +133,11 @@ static bool waits_for(const struct lw_record *task, const lw_lock *lock)
     struct lw_cold *cold = lw_record_cold(task);
 
     return lw_wait_can_be_granted(lw_load_acq(&cold->wait)) && /* [W1] */
-           (lw_load_rlx(&cold->kind) == LW_WAIT_LOCK ||
-            lw_load_rlx(&cold->kind) == LW_WAIT_SHARED) &&
-           lw_load_rlx(&cold->object) == (uintptr_t)lock;
+           /* Perhaps by one of its arms. */
+           (lw_load_rlx(&cold->kind) == LW_WAIT_SELECT ||
+            ((lw_load_rlx(&cold->kind) == LW_WAIT_LOCK ||
+              lw_load_rlx(&cold->kind) == LW_WAIT_SHARED) &&
+             lw_load_rlx(&cold->object) == (uintptr_t)lock));
 }
 
 struct heir {

@@ -115,12 +115,13 @@ LW_INLINE bool lw_wait_can_end(uint64_t seen)
 /* ---- the waiter's side */
 
 /* Waits that the detector follows begin ARMED: what the task holds may still change until it
- * parks.  So does a select, which is not in all of its queues yet. */
+ * parks.  So do a select, which is not in all of its queues yet, and a wait for tokens, which lets
+ * go of a mutex. */
 LW_INLINE bool lw_wait_is_in_graph(enum lw_wait_kind kind)
 {
     return kind == LW_WAIT_LOCK || kind == LW_WAIT_UNITS || kind == LW_WAIT_CONDITION ||
            kind == LW_WAIT_ONCE || kind == LW_WAIT_SHARED || kind == LW_WAIT_UPGRADE ||
-           kind == LW_WAIT_SELECT;
+           kind == LW_WAIT_SELECT || kind == LW_WAIT_TOKENS;
 }
 
 /* Fill in and publish the wait: ARMED, sequence + 1.  Under the object's guard, the caller then

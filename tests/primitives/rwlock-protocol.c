@@ -148,6 +148,8 @@ static int repair_it(void *arg)
     leave_marked(&rw);
     cr_assert_eq(lw_acquire_inconsistent(&rw.read, LW_FOREVER), -EOWNERDEAD, "one who reads");
     cr_assert_eq(lw_consistent(&rw.write), -EPERM);
+    cr_assert_eq(lw_consistent(&rw.read), -EPERM);
+    cr_assert_eq(rw.read._word._value, LW_RW_READ);
     cr_assert_eq(lw_acquire_inconsistent(&rw.write, LW_FOREVER), 1);
     cr_assert(lw_owned(&rw.write));
     cr_assert(holds(&rw, LW_HOLD_EXCLUSIVE));
@@ -244,6 +246,35 @@ static int hand_over(void *arg)
     return 0;
 }
 
+static int select_it(void *arg)
+{
+    lw_arm arm = lw_arm_acquire(arg);
+    int index = lw_select(&arm, 1, LW_FOREVER);
+
+    return index < 0 ? index : arm.result < 0 ? arm.result : lw_release(arg);
+}
+
+/* It may wait for it by an arm. */
+static int hand_to_one_that_selects(void *arg)
+{
+    lw_rwlock rw = LW_RWLOCK_INIT("wanted", 0);
+    lw_mutex mutex = LW_MUTEX_INIT("wanted");
+    lw_lock *locks[] = {&rw.write, &mutex.lock};
+
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        lw_task waiter;
+
+        cr_assert_eq(lw_acquire(locks[i], LW_NOW), 0);
+        waiter = start_waiter(select_it, locks[i]);
+        cr_assert_eq(lw_transfer(locks[i], waiter), -EBUSY);
+        cr_assert_eq(lw_release(locks[i]), 0);
+        cr_assert_eq(join_status(waiter), 0);
+    }
+    assert_free(&rw);
+    return 0;
+}
+
 static int hand_to_one_that_waits_for_it(void *arg)
 {
     lw_rwlock rw = LW_RWLOCK_INIT("wanted", 0);
@@ -268,6 +299,7 @@ Test(rwlock_protocol, a_writers_hold_can_be_handed_over)
 {
     run_all(hand_over, NULL);
     run_all(hand_to_one_that_waits_for_it, NULL);
+    run_all(hand_to_one_that_selects, NULL);
 }
 
 /* ---- several at once */

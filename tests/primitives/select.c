@@ -382,6 +382,72 @@ Test(select, what_can_be_awaited_gives_its_value_or_its_error)
     cr_assert_eq(await_it(&counter), -EINVAL);
 }
 
+/* One whose event is found under a lock that somebody has for a while, and is always set, and of
+ * which nothing ever comes. */
+struct restless {
+    lw_awaitable awaitable;
+    lw_mutex mutex;
+    lw_event always;
+};
+
+static int poll_in_vain(lw_awaitable *awaitable, void *value)
+{
+    (void)awaitable, (void)value;
+    return -EAGAIN;
+}
+
+static lw_event *changed_under_a_lock(lw_awaitable *awaitable)
+{
+    struct restless *restless = (struct restless *)awaitable;
+
+    cr_assert_eq(lw_mutex_acquire(&restless->mutex, LW_FOREVER), 0);
+    cr_assert_eq(lw_mutex_release(&restless->mutex), 0);
+    return &restless->always;
+}
+
+static const lw_awaitable_kind restless_kind = {"restless", poll_in_vain, changed_under_a_lock};
+
+static int await_or_acquire(void *arg)
+{
+    struct restless *restless = arg;
+    lw_mutex *wanted = &restless[1].mutex;
+    lw_arm arms[2] = {lw_arm_acquire(&wanted->lock), lw_arm_await(&restless->awaitable, NULL)};
+    int index = lw_select(arms, 2, LW_FOREVER);
+
+    return index == 0 ? lw_mutex_release(wanted) : index;
+}
+
+static int be_restless(void *arg)
+{
+    struct restless restless[2] = {{{&restless_kind}, LW_MUTEX_INIT("held"),
+                                    LW_EVENT_INIT("always")}};
+    lw_task task;
+
+    (void)arg;
+    lw_event_set(&restless->always);
+    cr_assert_eq(lw_await(&restless->awaitable, NULL, lw_in(100 * LW_US)), -ETIMEDOUT);
+    cr_assert_eq(lw_mutex_acquire(&restless[1].mutex, LW_NOW), 0);
+    cr_assert_eq(lw_spawn(&task, await_or_acquire, restless, NULL), 0);
+    for (int i = 0; i < 20; i++)
+        lw_yield();
+    cr_assert_eq(lw_cancel(task), 0);
+    cr_assert_eq(join_status(task), -ECANCELED, "however often it is tried again");
+    cr_assert_eq(lw_mutex_acquire(&restless->mutex, LW_NOW), 0);
+    task = start_waiter(await_or_acquire, restless);
+    cr_assert_eq(lw_mutex_release(&restless[1].mutex), 0);
+    for (int i = 0; i < 20; i++)
+        lw_yield();
+    cr_assert(is_waiting(task), "for the lock of the one it asks");
+    cr_assert_eq(lw_mutex_release(&restless->mutex), 0);
+    cr_assert_eq(join_status(task), 0);
+    return 0;
+}
+
+Test(select, one_that_is_never_done_can_be_left)
+{
+    run_all(be_restless, NULL);
+}
+
 /* ---- a crowd that sends and receives through selects: every item arrives, once */
 
 enum { CHANNELS = 3 };
