@@ -2,14 +2,6 @@
 /* Reading the registry: see registry.h. */
 #include "locksmith/registry.h"
 
-/* Blocked, and so is all that it says. */
-static bool is_still(uint64_t wait)
-{
-    uint64_t phase = wait & LW_PHASE_MASK;
-
-    return phase == LW_PHASE_WAITING || phase == LW_PHASE_CLAIMED;
-}
-
 /* Waits that say it; of others it is that of a wait before. */
 static bool has_owner(uint8_t kind)
 {
@@ -21,6 +13,8 @@ static bool has_owner(uint8_t kind)
 static void copy(const struct lw_record *record, const struct lw_cold *cold,
                  struct lw_waiter *waiter)
 {
+    uint32_t copied;
+
     waiter->kind = lw_load_rlx(&cold->kind);
     waiter->object = lw_load_rlx(&cold->object);
     waiter->owner = has_owner(waiter->kind) ? lw_load_rlx(&cold->owner) : 0;
@@ -34,7 +28,9 @@ static void copy(const struct lw_record *record, const struct lw_cold *cold,
     waiter->nheld = lw_load_rlx(&cold->nheld);
     waiter->holds_lost = lw_load_rlx(&cold->holds_lost);
     waiter->shields = lw_load_rlx(&cold->shields);
-    lw_hold_copy(cold, waiter->held, LW_REGISTRY_HOLDS);
+    copied = lw_hold_copy(cold, waiter->held, LW_REGISTRY_HOLDS);
+    if (waiter->nheld < copied) /* it was handed some */
+        waiter->nheld = copied;
 }
 
 enum lw_registry_look lw_registry_look(uint32_t slot, struct lw_waiter *waiter)
@@ -46,13 +42,14 @@ enum lw_registry_look lw_registry_look(uint32_t slot, struct lw_waiter *waiter)
     if ((ctl & LW_LIVE) == 0)
         return LW_REGISTRY_IDLE;
     waiter->wait = lw_load_acq(&cold->wait); /* [G1] */
-    if (!is_still(waiter->wait))
+    if (!lw_wait_is_blocked(waiter->wait))
         return LW_REGISTRY_IDLE;
     waiter->task = (lw_task){lw_record_id(record)};
     copy(record, cold, waiter);
     lw_fence_acq(); /* [W5] */
-    return lw_recheck(lw_load_rlx(&cold->wait) != waiter->wait) ? LW_REGISTRY_CHANGED
-                                                                : LW_REGISTRY_WAITS;
+    return lw_recheck(!lw_wait_is_still(waiter->wait, lw_load_rlx(&cold->wait)))
+               ? LW_REGISTRY_CHANGED
+               : LW_REGISTRY_WAITS;
 }
 
 uint32_t lw_registry_walk(bool (*visit)(const struct lw_waiter *waiter, void *arg), void *arg)

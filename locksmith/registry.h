@@ -8,8 +8,8 @@
  * writes nothing, neither a word of a task nor a count of its own.
  *
  * What it reads is of one instant, or is thrown away: the wait word is read, then all the rest,
- * then the word again; as long as it is the same, and says WAITING, the task has changed nothing
- * since it blocked.
+ * then the word again; as long as it is of the same wait, and says WAITING (or CLAIMED, which is
+ * the same while a detector decides), the task has changed nothing since it blocked.
  *
  * [G1] what a task wrote before it blocked -> a reader:  wait = WAITING (release) -> load (acquire)
  * [W5] a reader that has read what a task wrote after its wait sees that it is over: wait_word.h.

@@ -18,7 +18,7 @@
 
 enum { ARM_TRY = 1 };
 
-int lw_channel_watch(lw_channel *channel, bool send, struct lw_cold *arm);
+int lw_channel_watch(lw_channel *channel, bool send, struct lw_cold *arm, struct lw_record *me);
 void lw_channel_leave(lw_channel *channel, bool send, struct lw_cold *arm);
 
 int lw_event_watch(lw_event *event, struct lw_cold *arm);

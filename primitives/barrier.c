@@ -162,14 +162,13 @@ static int leave(lw_barrier *barrier, struct lw_record *me, const struct arrival
         if ((word & ONE_SHOT) != 0)
             copy_states(stateful(barrier), mine);
         drop_guard(barrier, word);
-        if (outcome == LW_CANCELLED)
-            lw_cancel_restore(me); /* it is not what we say: due at the next wait */
+        lw_wait_restore(me, outcome); /* it is not what we say: due at the next wait */
         return 0;
     }
     if (node->next != NULL) {
         lw_queue_remove(&barrier->wait._queue, node);
         lw_store_rlx(&barrier->_waiting, barrier->_waiting - 1);
-        if (outcome == LW_TIMEOUT)
+        if (outcome == LW_TIMEOUT && lw_wait_error(me, outcome) == -ETIMEDOUT) /* no misuse */
             word = break_it(barrier, word, &others);
     }
     drop_guard(barrier, word);

@@ -322,29 +322,14 @@ void lw_channel_close(lw_channel *channel)
 
 /* ---- arms of lw_select() */
 
-/* Another task than that of the arm waits in the queue. */
-static bool meets_another(void *const *queue, const struct lw_cold *arm)
-{
-    struct lw_node *head = lw_queue_head(queue), *node = head;
-
-    if (head == NULL)
-        return false;
-    do {
-        if (lw_node_record(node) != (struct lw_record *)(uintptr_t)lw_load_rlx(&arm->wait))
-            return true;
-        node = node->next;
-    } while (node != head);
-    return false;
-}
-
-int lw_channel_watch(lw_channel *channel, bool send, struct lw_cold *arm)
+int lw_channel_watch(lw_channel *channel, bool send, struct lw_cold *arm, struct lw_record *me)
 {
     uint64_t word = take_guard(channel), bit = send ? SENDERS : RECEIVERS;
     void **mine = send ? &channel->_senders : &channel->wait._queue;
     void **others = send ? &channel->wait._queue : &channel->_senders;
     bool now = send ? channel->_count < channel->_capacity : channel->_count != 0;
 
-    now = now || (word & CLOSED) != 0 || meets_another(others, arm);
+    now = now || (word & CLOSED) != 0 || !lw_queue_is_of(others, me);
     if (lw_recheck(now)) {
         drop_guard(channel, word);
         return ARM_TRY;

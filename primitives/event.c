@@ -114,7 +114,8 @@ static void collect(lw_event *event, uint64_t word, void *value, struct lw_wake_
         next = node->next;
         more = node != last;
         __builtin_prefetch(next, 1);
-        node->next = node->prev = NULL;
+        node->next = NULL;
+        lw_store_rlx(&node->prev, NULL);
         if (!(word & VALUED)) {
             if (lw_node_claim(node))
                 lw_wake_batch_add(woken, record);

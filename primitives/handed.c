@@ -36,20 +36,31 @@ struct call {
     enum lw_nesting nests;
 };
 
-enum { QUEUE_FOR_IT = 1, ORPHANED = 2 }; /* try_under_guard(): beside 0 and negative codes */
+/* try_under_guard(): beside 0 and negative codes.  GIVEN: lw_transfer() has made it the caller's
+ * while that was sent to look; the hold is noted there. */
+enum { QUEUE_FOR_IT = 1, ORPHANED = 2, GIVEN = 3 };
 
 /* ---- the queue, of either sort */
 
 /* The waiter's record says all but where it is. */
-static void enqueue(lw_lock *lock, uint64_t word, struct lw_cold *cold, int priority)
+static void enqueue(lw_lock *lock, uint64_t word, struct lw_record *me, int priority)
 {
-    if (!lw_lock_has_heap(word)) {
+    struct lw_cold *cold = lw_record_cold(me);
+    bool first = lw_goes_first(me);
+
+    if (!lw_lock_has_heap(word) && !first) {
         lw_queue_push(&lock->_queue, &cold->node);
-        return;
+    } else if (!lw_lock_has_heap(word)) {
+        lw_lock_unhint(lw_queue_head(&lock->_queue));
+        lw_queue_push_front(&lock->_queue, &cold->node);
+    } else {
+        if (first)
+            lw_heap_arrive_first(cold);
+        else
+            lw_heap_arrive(cold, priority);
+        lw_lock_unhint((struct lw_node *)lock->_queue);
+        lw_heap_push(&lock->_queue, &cold->node);
     }
-    lw_heap_arrive(cold, priority);
-    lw_lock_unhint((struct lw_node *)lock->_queue);
-    lw_heap_push(&lock->_queue, &cold->node);
 }
 
 static void dequeue(lw_lock *lock, uint64_t word, struct lw_node *node)
@@ -97,12 +108,12 @@ static int try_under_guard(lw_lock *lock, const struct call *call)
         word |= lw_owner_word(call->me);
     } else if (call->deadline == LW_NOW) {
         err = lw_timeout_error(LW_NOW);
+    } else if (owner == lw_owner_word(call->me)) {
+        err = GIVEN;
     } else {
-        struct lw_cold *cold = lw_record_cold(call->me);
-
         lw_wait_begin(call->me, LW_WAIT_LOCK, lock, lock->name, call->deadline, call->site);
-        lw_store_rlx(&cold->owner, 0);
-        enqueue(lock, word, cold, call->priority);
+        lw_store_rlx(&lw_record_cold(call->me)->owner, 0);
+        enqueue(lock, word, call->me, call->priority);
         lw_lock_hint(lock, word);
         err = QUEUE_FOR_IT;
     }
@@ -146,7 +157,7 @@ static int contend(lw_lock *lock, const struct call *call)
     if (err == 0)
         return lw_hold_push(lw_record_cold(call->me), lock, call->site);
     if (err != ORPHANED)
-        return err;
+        return err == GIVEN ? 0 : err;
     lw_lock_mark(lock, DEAD);
     return -ENOTRECOVERABLE;
 }

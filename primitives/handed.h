@@ -30,7 +30,7 @@ LW_INLINE int lw_handed_acquire(lw_lock *lock, uint64_t idle, lw_nsec deadline, 
     struct lw_thread *thread = lw_thread_self();
     uint64_t seen = idle, mine;
 
-    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0 ||
+    if (lw_unlikely(thread == NULL || (mine = lw_owner_noted(thread)) == 0 ||
                     lw_load_rlx(&thread->budget) <= 1))
         return lw_handed_acquire_entering(lock, deadline, site, priority, nests);
     (void)lw_thread_spend(thread, deadline != LW_NOW);
@@ -40,18 +40,24 @@ LW_INLINE int lw_handed_acquire(lw_lock *lock, uint64_t idle, lw_nsec deadline, 
     return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
 }
 
-/* The depth is looked at first: a compare-and-swap of an owner who has nested would give the lock
- * away.  What one who does not own the lock finds there sends it the slow way, or to a
- * compare-and-swap that fails. */
+/* It is owned by the caller, whose word is `mine`, and not nested: both have to be known before the
+ * compare-and-swap, which of an owner who has nested would give the lock away.  First who owns it:
+ * the depth that another finds, to whom it is then transferred, is not that owner's. */
+LW_INLINE bool lw_handed_is_plain(const lw_lock *lock, uint64_t mine)
+{
+    return lw_load_acq(&lock->_word._value) == mine && /* [G2] of transfer.c */
+           lw_load_rlx(&lock->_number) == 0;
+}
+
 LW_INLINE int lw_handed_release(lw_lock *lock, uint64_t idle, enum lw_nesting nests)
 {
     struct lw_thread *thread = lw_thread_self();
     uint64_t mine;
 
-    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0))
+    if (lw_unlikely(thread == NULL || (mine = lw_owner_noted(thread)) == 0))
         return lw_handed_release_entering(lock);
     mine |= idle;
-    if (lw_unlikely((nests == LW_NESTS && lw_load_rlx(&lock->_number) != 0) ||
+    if (lw_unlikely((nests == LW_NESTS && !lw_handed_is_plain(lock, mine)) ||
                     !lw_cas_acq_rel(&lock->_word._value, &mine, idle))) /* [L1] */
         return lw_handed_release_slow(lock, lw_load_rlx(&thread->cold));
     if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))

@@ -17,6 +17,8 @@
 #ifndef LW_PRIMITIVES_HEAP_H
 #define LW_PRIMITIVES_HEAP_H
 
+#include <limits.h>
+
 #include "runtime/queue.h"
 
 LW_INLINE int lw_heap_priority(struct lw_node *node)
@@ -71,7 +73,7 @@ LW_INLINE struct lw_node *lw_heap_merge(struct lw_node *a, struct lw_node *b)
             root = first;
         } else {
             lw_node_cold(last)->child = first;
-            first->prev = last;
+            lw_store_rlx(&first->prev, last);
         }
         last = first;
         a = lw_heap_right(first);
@@ -81,7 +83,7 @@ LW_INLINE struct lw_node *lw_heap_merge(struct lw_node *a, struct lw_node *b)
         return rest;
     lw_node_cold(last)->child = rest;
     if (rest != NULL)
-        rest->prev = last;
+        lw_store_rlx(&rest->prev, last);
     for (;; last = last->prev) { /* and up again */
         lw_heap_settle(last);
         if (last == root)
@@ -93,7 +95,7 @@ LW_INLINE void lw_heap_root(void **heap, struct lw_node *root)
 {
     *heap = root;
     if (root != NULL)
-        root->prev = root;
+        lw_store_rlx(&root->prev, root);
 }
 
 /* The waiter's place in line, for a push that follows: under the guard, so that the one who comes
@@ -104,6 +106,13 @@ LW_INLINE void lw_heap_arrive(struct lw_cold *cold, int priority)
 {
     cold->data = (void *)(intptr_t)priority;
     lw_store_rlx(&cold->arrival, lw_add_rlx(&lw_heap_arrivals, 1)); /* 64 bits do not wrap */
+}
+
+/* The same of one that goes in front of all, also of those that have done so before. */
+LW_INLINE void lw_heap_arrive_first(struct lw_cold *cold)
+{
+    cold->data = (void *)(intptr_t)INT_MIN;
+    lw_store_rlx(&cold->arrival, ~lw_add_rlx(&lw_heap_arrivals, 1));
 }
 
 /* A record that has arrived, and is in no queue. */
@@ -123,13 +132,14 @@ LW_INLINE void lw_heap_remove(void **heap, struct lw_node *node)
     if (parent == NULL)
         return;
     rest = lw_heap_merge(node->next, lw_heap_right(node));
-    node->next = node->prev = NULL;
+    node->next = NULL;
+    lw_store_rlx(&node->prev, NULL);
     if (parent == node) {
         lw_heap_root(heap, rest);
         return;
     }
     if (rest != NULL)
-        rest->prev = parent;
+        lw_store_rlx(&rest->prev, parent);
     if (parent->next == node)
         parent->next = rest;
     else

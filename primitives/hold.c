@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "primitives/lock.h"
 #include "runtime/os/os.h"
 
 enum {
@@ -147,26 +148,48 @@ static struct lw_hold_place newer(struct lw_cold *cold, struct lw_hold_place pla
                                   0};
 }
 
-/* Chunks are never unmapped, and a link leads to a chunk or nowhere, whoever has them now. */
-void lw_hold_copy(const struct lw_cold *cold, struct lw_hold *to, uint32_t max)
+/* What it was handed, and has not made holds of (transfer.c). */
+static bool look_at_given(struct lw_hold_look *look, struct lw_hold *hold)
 {
-    const struct chunk *chunk = NULL;
-    uint32_t count = lw_load_rlx(&cold->nheld), done = 0;
+    uint32_t index = look->done - lw_load_rlx(&look->cold->nheld);
 
-    for (; done < count && done < max; done++) {
-        uint32_t index = done < LW_HOLDS_INLINE ? done : (done - LW_HOLDS_INLINE) % CHUNK_HOLDS;
-        const struct lw_hold *from;
+    if (!lw_is_given(lw_cold_record(look->cold)) || !lw_given_look(look->cold, index, hold))
+        return false;
+    look->done++;
+    return true;
+}
 
-        if (done >= LW_HOLDS_INLINE && index == 0)
-            chunk = lw_load_rlx(chunk == NULL ? (struct chunk *const *)&cold->holds_more
-                                              : &chunk->more);
-        if (done >= LW_HOLDS_INLINE && chunk == NULL)
-            break;
-        from = chunk == NULL ? &cold->held[index] : &chunk->held[index];
-        to[done] = (struct lw_hold){lw_load_rlx(&from->lock), lw_load_rlx(&from->site)};
-    }
-    for (; done < max; done++)
-        to[done] = (struct lw_hold){0};
+/* Chunks are never unmapped, and a link leads to a chunk or nowhere, whoever has them now. */
+bool lw_hold_look(struct lw_hold_look *look, struct lw_hold *hold)
+{
+    const struct chunk *chunk = look->chunk;
+    uint32_t done = look->done;
+    uint32_t index = done < LW_HOLDS_INLINE ? done : (done - LW_HOLDS_INLINE) % CHUNK_HOLDS;
+    const struct lw_hold *from;
+
+    if (done >= lw_load_rlx(&look->cold->nheld))
+        return look_at_given(look, hold);
+    if (done >= LW_HOLDS_INLINE && index == 0)
+        chunk = lw_load_rlx(chunk == NULL ? (struct chunk *const *)&look->cold->holds_more
+                                          : &chunk->more);
+    if (done >= LW_HOLDS_INLINE && chunk == NULL)
+        return false;
+    from = chunk == NULL ? &look->cold->held[index] : &chunk->held[index];
+    *hold = (struct lw_hold){lw_load_rlx(&from->lock), lw_load_rlx(&from->site)};
+    look->chunk = chunk;
+    look->done = done + 1;
+    return true;
+}
+
+uint32_t lw_hold_copy(const struct lw_cold *cold, struct lw_hold *to, uint32_t max)
+{
+    struct lw_hold_look look = {.cold = cold};
+
+    while (look.done < max && lw_hold_look(&look, &to[look.done]))
+        continue;
+    for (uint32_t i = look.done; i < max; i++)
+        to[i] = (struct lw_hold){0};
+    return look.done;
 }
 
 /* ---- one more, one less */

@@ -182,9 +182,18 @@ LW_INLINE bool lw_hold_pop_units(struct lw_cold *cold, const lw_lock *lock, uint
 /* Drop the hold wherever it is; false: there is none, and none was lost. */
 bool lw_hold_remove(struct lw_cold *cold, const lw_lock *lock);
 
-/* For others than the task itself: copy the oldest holds, `max` at most; the rest of to[] is zero.
- * Whether they mean anything the caller has to find out. */
-void lw_hold_copy(const struct lw_cold *cold, struct lw_hold *to, uint32_t max);
+/* For others than the task itself: a look at its holds, oldest first, and then at what it was
+ * handed since, of which the caller has to find out whether they mean anything.  Begin with {cold};
+ * false: there are no more. */
+struct lw_hold_look {
+    const struct lw_cold *cold;
+    const void *chunk; /* NULL: in the record */
+    uint32_t done;
+};
+bool lw_hold_look(struct lw_hold_look *look, struct lw_hold *hold);
+
+/* The same: copy the oldest, `max` at most; the rest of to[] is zero.  How many. */
+uint32_t lw_hold_copy(const struct lw_cold *cold, struct lw_hold *to, uint32_t max);
 
 /* A walk over the holds, newest first: nheld steps, no more. */
 struct lw_hold_place {

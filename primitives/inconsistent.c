@@ -58,6 +58,8 @@ int lw_acquire_inconsistent(lw_lock *lock, lw_nsec deadline)
             (void)lw_hold_push(lw_record_cold(me), lock, site);
             return 1;
         }
+        if (lock->kind != NULL && lock->kind->_self != lock->kind)
+            return err; /* a kind of the user's, which says so of a lock that is not marked */
     }
 }
 

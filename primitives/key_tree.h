@@ -46,14 +46,14 @@ LW_INLINE void lw_key_set_left(struct lw_node *node, struct lw_node *child)
 {
     node->next = child;
     if (child != NULL)
-        child->prev = node;
+        lw_store_rlx(&child->prev, node);
 }
 
 LW_INLINE void lw_key_set_right(struct lw_node *node, struct lw_node *child)
 {
     lw_node_cold(node)->child = child;
     if (child != NULL)
-        child->prev = node;
+        lw_store_rlx(&child->prev, node);
 }
 
 /* `with` (NULL: nothing) comes to where `node` is below its parent. */
@@ -64,7 +64,7 @@ LW_INLINE void lw_key_replace(void **tree, struct lw_node *node, struct lw_node 
     if (parent == node) {
         *tree = with;
         if (with != NULL)
-            with->prev = with;
+            lw_store_rlx(&with->prev, with);
     } else if (lw_key_left(parent) == node) {
         lw_key_set_left(parent, with);
     } else {
@@ -121,7 +121,8 @@ LW_INLINE void lw_key_push(void **tree, struct lw_node *node)
     lw_node_cold(node)->child = NULL;
     node->next = NULL;
     if (above == NULL) {
-        *tree = node->prev = node;
+        *tree = node;
+        lw_store_rlx(&node->prev, node);
         return;
     }
     if (lw_key_of(node) < lw_key_of(above))
@@ -149,7 +150,8 @@ LW_INLINE void lw_key_remove_first(void **tree, struct lw_node *node)
             lw_key_rotate_up(tree, lw_key_rank(left) < lw_key_rank(right) ? left : right);
         lw_key_replace(tree, node, left != NULL ? left : lw_key_right(node));
     }
-    node->next = node->prev = NULL;
+    node->next = NULL;
+    lw_store_rlx(&node->prev, NULL);
 }
 
 /* Any waiter that is there goes. */

@@ -12,6 +12,8 @@
  *
  * A hold that was lost for want of memory (hold.h) escapes this: the next one who comes to take
  * that lock finds that its owner has ended, and marks it DEAD (mutex.c). */
+#include <latchwork/once.h>
+
 #include "primitives/lock.h"
 
 #include <errno.h>
@@ -27,18 +29,13 @@ static bool is_mutex(const lw_lock_kind *kind)
     return kind == NULL || kind == &lw_mutex_kind;
 }
 
-static bool is_complete(const lw_lock_kind *kind)
-{
-    return kind->acquire != NULL && kind->release != NULL && kind->locked != NULL;
-}
-
 int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     if (lw_likely(is_mutex(lock->kind)))
         return lw_mutex_acquire_at(lock, deadline, site);
     if (lw_likely(lock->kind->_self == lock->kind))
         return lock->kind->_acquire_at(lock, deadline, site);
-    if (!is_complete(lock->kind))
+    if (!lw_kind_is_complete(lock->kind))
         return -EINVAL;
     return lock->kind->acquire(lock, deadline);
 }
@@ -48,18 +45,35 @@ int lw_acquire(lw_lock *lock, lw_nsec deadline)
     return lw_lock_acquire_at(lock, deadline, __builtin_return_address(0));
 }
 
+int lw_lock_acquire_first(lw_lock *lock, lw_nsec deadline, const void *site,
+                          struct lw_first *first)
+{
+    struct lw_record *me;
+    uint32_t generation;
+    int err = lw_wait_enter(&me, deadline);
+
+    if (err < 0)
+        return err;
+    generation = LW_CTL_GENERATION(lw_load_rlx(&me->ctl));
+    lw_record_cold(me)->first = first;
+    (void)lw_ctl_raise(me, generation, LW_FIRST);
+    err = lw_lock_acquire_at(lock, deadline, site);
+    (void)lw_ctl_lower(me, generation, LW_FIRST);
+    return err;
+}
+
 int lw_release(lw_lock *lock)
 {
     if (lw_likely(is_mutex(lock->kind)))
         return lw_mutex_release((lw_mutex *)lock);
-    return is_complete(lock->kind) ? lock->kind->release(lock) : -EINVAL;
+    return lw_kind_is_complete(lock->kind) ? lock->kind->release(lock) : -EINVAL;
 }
 
 bool lw_locked(const lw_lock *lock)
 {
     if (is_mutex(lock->kind))
         return lw_mutex_locked((const lw_mutex *)lock);
-    return is_complete(lock->kind) && lock->kind->locked(lock);
+    return lw_kind_is_complete(lock->kind) && lock->kind->locked(lock);
 }
 
 int lw_purge_waiters(lw_lock *lock)
@@ -68,7 +82,7 @@ int lw_purge_waiters(lw_lock *lock)
     uint64_t word;
     uint32_t count;
 
-    if (!is_mutex(lock->kind) && !is_complete(lock->kind))
+    if (!is_mutex(lock->kind) && !lw_kind_is_complete(lock->kind))
         return -EINVAL;
     if (lock->kind != NULL && lock->kind->purge_waiters != NULL)
         return lock->kind->purge_waiters(lock);
@@ -117,7 +131,7 @@ int lw_lock_fini(lw_lock *lock)
     uint64_t word;
     bool used;
 
-    if (!is_mutex(lock->kind) && !is_complete(lock->kind))
+    if (!is_mutex(lock->kind) && !lw_kind_is_complete(lock->kind))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
@@ -178,13 +192,31 @@ static uint64_t flag_of_end(lw_lock *lock)
     return (lock->data & LW_DATA_ROBUST) != 0 ? LW_LOCK_INCONSISTENT : LW_LOCK_DEAD;
 }
 
-static void abandon_lock(struct lw_record *me, lw_lock *lock)
+void (*lw_left_behind)(struct lw_record *me, const struct lw_hold *hold, const char *name,
+                       enum lw_left how);
+
+static void tell(struct lw_record *me, const struct lw_hold *hold, const char *name,
+                 enum lw_left how)
+{
+    if (lw_left_behind != NULL)
+        lw_left_behind(me, hold, name, how);
+}
+
+static enum lw_left left_as(uint64_t flag)
+{
+    if (flag == 0)
+        return LW_LEFT_REPAIRED;
+    return flag == LW_LOCK_DEAD ? LW_LEFT_DEAD : LW_LEFT_INCONSISTENT;
+}
+
+static void abandon_lock(struct lw_record *me, lw_lock *lock, const struct lw_hold *hold)
 {
     uint64_t word = lw_load_rlx(&lock->_word._value), flag;
 
     if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT || (word & ~LW_LOCK_FLAGS) != lw_owner_word(me))
         return; /* its memory became another lock: misuse */
     flag = flag_of_end(lock);
+    tell(me, hold, lock->name, left_as(flag));
     if (flag == 0)
         release_of(me, lock);
     else
@@ -192,13 +224,16 @@ static void abandon_lock(struct lw_record *me, lw_lock *lock)
 }
 
 /* All that the task has of a semaphore's, at once. */
-static void abandon_units(struct lw_record *me, lw_lock *lock)
+static void abandon_units(struct lw_record *me, lw_lock *lock, const struct lw_hold *hold)
 {
-    uint64_t units = lw_hold_drop_all_units(lw_record_cold(me), lock);
+    uint64_t units = lw_hold_drop_all_units(lw_record_cold(me), lock), flag;
     uint64_t word = lw_load_rlx(&lock->_word._value);
 
-    if ((word & LW_LOCK_SORT) == LW_LOCK_COUNT && lw_load_rlx(&lock->_number) >= units)
-        lw_bounded_semaphore_give(lock, (uint32_t)units, flag_of_end(lock));
+    if ((word & LW_LOCK_SORT) != LW_LOCK_COUNT || lw_load_rlx(&lock->_number) < units)
+        return;
+    flag = flag_of_end(lock);
+    tell(me, hold, lock->name, left_as(flag));
+    lw_bounded_semaphore_give(lock, (uint32_t)units, flag);
 }
 
 /* The newest first. */
@@ -208,18 +243,22 @@ static void abandon_held(struct lw_record *me)
     uint32_t count;
 
     while ((count = lw_load_rlx(&cold->nheld)) != 0) {
-        struct lw_hold *hold = lw_hold_in(cold, lw_hold_newest(cold));
-        enum lw_hold_mode mode = lw_hold_mode(hold);
-        lw_lock *lock = lw_hold_lock(hold);
+        const struct lw_hold hold = *lw_hold_in(cold, lw_hold_newest(cold));
+        enum lw_hold_mode mode = lw_hold_mode(&hold);
+        lw_lock *lock = lw_hold_lock(&hold);
 
+        if (mode == LW_HOLD_WAKER) /* it is an lw_once */
+            tell(me, &hold, ((const lw_once *)(const void *)lock)->wait.name, LW_LEFT_RELEASED);
+        else if (mode == LW_HOLD_SHARED)
+            tell(me, &hold, lock->name, LW_LEFT_RELEASED);
         if (mode == LW_HOLD_UNITS)
-            abandon_units(me, lock);
+            abandon_units(me, lock, &hold);
         else if (mode == LW_HOLD_WAKER)
             lw_once_abandon(lock, me);
         else if (mode == LW_HOLD_SHARED)
             lw_rwlock_leave(lock);
         else
-            abandon_lock(me, lock);
+            abandon_lock(me, lock, &hold);
         if (lw_load_rlx(&cold->nheld) == count)
             (void)lw_hold_remove(cold, lock);
     }
@@ -229,6 +268,7 @@ static void abandon_held(struct lw_record *me)
 static void abandon_all(struct lw_record *me)
 {
     struct lw_cold *cold = lw_record_cold(me);
+    bool has_left = false;
 
     for (;;) {
         if (lw_is_given(me))
@@ -236,8 +276,11 @@ static void abandon_all(struct lw_record *me)
         if (lw_load_rlx(&cold->nheld) == 0)
             break;
         abandon_held(me);
+        has_left = true;
     }
     lw_store_rlx(&cold->holds_lost, 0);
+    if (has_left)
+        tell(me, NULL, NULL, LW_LEFT_RELEASED);
 }
 
 __attribute__((constructor)) static void hook_the_end_of_tasks(void)

@@ -7,7 +7,8 @@
  *     flag           meaning                                                        changed
  *     GUARD 1        queue guard; while it is set nobody else writes the word       CAS; last store
  *     QUEUED 2       the queue is not empty                                         under GUARD
- *     WOKEN 4        mutex: a waiter was sent to try again and is not back yet      under GUARD
+ *     WOKEN 4        mutex, lw_rwlock: a waiter was sent to try again and is not    under GUARD
+ *                    back yet
  *     FAIR 8         mutex: the next release hands over to the head                 under GUARD
  *     INCONSISTENT 16  an owner ended inside: free, an acquire gives -EOWNERDEAD    under GUARD
  *                    but one who knows has it; released so, it is DEAD (inconsistent.c)
@@ -50,8 +51,26 @@
 #define LW_LOCK_FLAGS UINT64_C(255)
 #define LW_LOCK_OWNER_SHIFT 8
 
+/* How long one may lose against those who come by, where they may. */
+#define LW_LOCK_FAIR_AFTER (1 * LW_MS)
+
 /* lw_acquire(), from that site. */
 int lw_lock_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site);
+
+/* lw_acquire() in front of all who wait; of several the last one to come is in front.  When it has
+ * queued, and before it blocks, perhaps several times, first->queued(first) is called, unless that
+ * is NULL: it may not wait, nor queue for anything. */
+struct lw_first {
+    void (*queued)(struct lw_first *first);
+};
+int lw_lock_acquire_first(lw_lock *lock, lw_nsec deadline, const void *site,
+                          struct lw_first *first);
+
+/* The caller's acquire is such a one: asked where it queues. */
+LW_INLINE bool lw_goes_first(const struct lw_record *me)
+{
+    return lw_unlikely((lw_load_rlx(&me->ctl) & LW_FIRST) != 0);
+}
 
 /* A lock whose memory ends, for those who know it otherwise than as a task that waits for it or
  * holds it; NULL: there are none. */
@@ -93,6 +112,12 @@ void lw_bounded_semaphore_give(lw_lock *lock, uint32_t permits, uint64_t flag);
 /* Whoever runs it ends inside: it was not done, and those who wait are sent to look. */
 void lw_once_abandon(void *once, struct lw_record *me);
 
+/* Who is told of what a task leaves behind that ends, before it is anybody else's; and then, hold
+ * NULL, that this was all; NULL: nobody.  By the task. */
+enum lw_left { LW_LEFT_RELEASED, LW_LEFT_REPAIRED, LW_LEFT_INCONSISTENT, LW_LEFT_DEAD };
+extern void (*lw_left_behind)(struct lw_record *me, const struct lw_hold *hold, const char *name,
+                              enum lw_left how);
+
 /* The priority of the caller, for kinds that are not told one. */
 LW_INLINE int lw_lock_priority(void)
 {
@@ -119,6 +144,12 @@ LW_INLINE bool lw_lock_is_marked(const lw_lock *lock)
     return (lw_load_rlx(&lock->_word._value) & LW_LOCK_INCONSISTENT) != 0;
 }
 
+/* Whoever wrote it has said all that the protocol needs. */
+LW_INLINE bool lw_kind_is_complete(const lw_lock_kind *kind)
+{
+    return kind->acquire != NULL && kind->release != NULL && kind->locked != NULL;
+}
+
 /* ---- locks that others have handed to a task (transfer.c) */
 
 /* Some may have: asked after the word that names the task as the owner was read with acquire. */
@@ -129,6 +160,12 @@ LW_INLINE bool lw_is_given(const struct lw_record *me)
 
 /* Make holds of them.  0; -ENOMEM: not of all. */
 int lw_given_take(struct lw_record *me);
+
+/* For others: the index-th one of a task; false: there are no more. */
+bool lw_given_look(const struct lw_cold *cold, uint32_t index, struct lw_hold *hold);
+
+/* A lock was handed to one who is blocked; NULL: nobody is to know. */
+extern void (*lw_owner_changed)(void);
 
 /* The lock that is released was handed to the caller, who has not made a hold of it. */
 bool lw_given_forget(struct lw_record *me, const lw_lock *lock);
@@ -150,6 +187,19 @@ LW_INLINE void lw_owner_note(struct lw_record *me)
     lw_store_rlx(&thread->cold, lw_record_cold(me));
 }
 
+/* What lw_owner_note() has noted, without the flags; 0: nothing. */
+LW_INLINE uint64_t lw_owner_noted(const struct lw_thread *thread)
+{
+    return lw_load_rlx(&thread->owner) & ~LW_LOCK_FLAGS;
+}
+
+/* What the flags of a lock's word were is what the caller's next acquire and release guess at
+ * first: when tasks contend for it, nearly always somebody is on his way. */
+LW_INLINE void lw_owner_guess(struct lw_thread *thread, uint64_t flags)
+{
+    lw_store_rlx(&thread->owner, lw_owner_noted(thread) | flags);
+}
+
 /* The owner in a word's life is over.  It marks what it holds (lock.c), but of a hold that was lost
  * for want of memory it does not know.  Under the guard, so that the owner cannot be just letting
  * go. */
@@ -165,10 +215,22 @@ LW_INLINE void lw_owner_hint_held(struct lw_cold *cold)
         lw_owner_hint_all(cold);
 }
 
+/* One that goes first has queued. */
+LW_INLINE void lw_first_has_queued(struct lw_record *me)
+{
+    struct lw_first *first = lw_goes_first(me) ? lw_record_cold(me)->first : NULL;
+
+    if (first != NULL && first->queued != NULL)
+        first->queued(first);
+}
+
 LW_INLINE void lw_owner_hint(struct lw_record *me)
 {
-    if (lw_is_given(me))
-        (void)lw_given_take(me);
+    if (lw_unlikely((lw_load_rlx(&me->ctl) & (LW_GIVEN | LW_FIRST)) != 0)) {
+        if (lw_is_given(me))
+            (void)lw_given_take(me);
+        lw_first_has_queued(me);
+    }
     lw_owner_hint_held(lw_record_cold(me));
 }
 
@@ -180,6 +242,35 @@ int lw_owner_forget(struct lw_cold *cold, const lw_lock *lock);
  * to look.  Of a mutex more than one may then be on his way: the first to be back clears WOKEN, and
  * a wake too many is the worst that follows. */
 void lw_lock_mark(lw_lock *lock, uint64_t flag);
+
+/* ---- waits that were ended by force
+ *
+ *     cold->denied    what was waited for:48 | generation:16, since records are not wiped
+ *     cold->forces    how often in a row:7 | not asked about since:1 (RECENTLY)
+ *     cold->forced_at when it last was; a second later it is none in a row any more
+ *
+ * Written by the task itself, when its wait has ended so, and read by others while it waits.  A
+ * request counts as a force that is none in a row. */
+enum { LW_FORCES_MAX = 127, LW_FORCED_RECENTLY = 128, LW_FORCES_LAST_MS = 1000 };
+
+LW_INLINE uint64_t lw_denial(const struct lw_record *record, uint64_t object)
+{
+    return object << 16 | (LW_CTL_GENERATION(lw_load_rlx(&record->ctl)) & 0xffff);
+}
+
+/* `forces`, if it is of this life; *object: which it was denied. */
+LW_INLINE unsigned lw_forces_of(const struct lw_record *record, uint64_t *object)
+{
+    const struct lw_cold *cold = lw_record_cold(record);
+    uint64_t denied = lw_load_rlx(&cold->denied);
+
+    *object = denied >> 16;
+    if (denied != lw_denial(record, *object))
+        return 0;
+    if (lw_load_rlx(&lw_coarse_ms) - lw_load_rlx(&cold->forced_at) >= LW_FORCES_LAST_MS)
+        return lw_load_rlx(&cold->forces) & LW_FORCED_RECENTLY;
+    return lw_load_rlx(&cold->forces);
+}
 
 /* ---- all who wait for one */
 

@@ -116,7 +116,7 @@ void lw_multi_latch_count_down_all(lw_multi_latch *latch)
 {
     struct lw_wake_batch woken = {0};
 
-    if (lw_forked())
+    if (lw_forked() || is_zeroed(latch))
         return;
     take_guard(latch);
     for (size_t i = 0; i < latch->_count; i++)

@@ -19,7 +19,8 @@
  * Invariants.
  * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
  * - No owner and QUEUED: WOKEN.  So no waiter sleeps on a free mutex.
- * - FAIR belongs to the head that set it: nobody is pushed in front of it, for that needs a RETRY.
+ * - FAIR belongs to the head that set it: nobody is pushed in front of it but one who is to be
+ *   first of all (lw_lock_acquire_first()), who then is that head.
  * - The store that gives the mutex away is the last touch of it: who gets it may free it.
  *
  * Ordering.
@@ -43,10 +44,9 @@
 #define INCONSISTENT LW_LOCK_INCONSISTENT
 #define DEAD LW_LOCK_DEAD
 
-/* How long one may lose against those who come by. */
-#define FAIR_AFTER (1 * LW_MS)
-
-enum { QUEUE_FOR_IT = 1, ORPHANED = 2 }; /* try_under_guard(): beside 0 and negative codes */
+/* try_under_guard(): beside 0 and negative codes.  GIVEN: lw_transfer() has made it the caller's
+ * while that was on its way; the hold is noted there. */
+enum { QUEUE_FOR_IT = 1, ORPHANED = 2, GIVEN = 3 };
 
 /* One acquire that did not get the mutex at once. */
 struct contender {
@@ -58,22 +58,44 @@ struct contender {
     bool starving;
 };
 
-/* Without the guard: take a mutex that is free, or free with somebody on his way. */
-static bool barge(lw_lock *lock, uint64_t mine)
+/* Without the guard: take a mutex that is free, or free with somebody on his way.  seen: what the
+ * word was a moment ago. */
+static bool barge(lw_lock *lock, uint64_t mine, uint64_t seen)
 {
-    uint64_t seen = lw_load_rlx(&lock->_word._value);
-
     while (seen == 0 || (seen & ~QUEUED) == WOKEN) {
-        if (lw_cas_acq_rel(&lock->_word._value, &seen, seen | mine)) /* [L1] [L3] */
+        if (lw_cas_acq_rel(&lock->_word._value, &seen, seen | mine)) { /* [L1] [L3] */
+            lw_owner_guess(lw_thread_self(), seen);
             return true;
+        }
     }
     return false;
+}
+
+/* Under the guard.  One who is to be first, or starves, is handed the mutex by the next release;
+ * one who comes back queues in front, unless that is so of the head. */
+static uint64_t queue_for_it(lw_lock *lock, const struct contender *self, uint64_t word)
+{
+    struct lw_node *node = &lw_record_cold(self->me)->node, *fair = NULL;
+    bool first = lw_goes_first(self->me);
+
+    if (!first && (word & FAIR) != 0)
+        fair = self->back ? lw_queue_pop(&lock->_queue) : NULL;
+    if (self->back || first) {
+        lw_lock_unhint(lw_queue_head(&lock->_queue));
+        lw_queue_push_front(&lock->_queue, node);
+    } else {
+        lw_queue_push(&lock->_queue, node);
+    }
+    if (fair != NULL)
+        lw_queue_push_front(&lock->_queue, fair);
+    if (self->starving) /* and who is on his way finds it taken */
+        word = (word | FAIR) & ~WOKEN;
+    return word;
 }
 
 /* Take it, or fail, or queue for it: one guard section. */
 static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t mine)
 {
-    struct lw_cold *cold = lw_record_cold(self->me);
     uint64_t word = lw_lock_take(lock); /* [L2] */
     uint64_t owner = word & ~LW_LOCK_FLAGS;
     int err = lw_lock_end_error(word);
@@ -92,18 +114,11 @@ static int try_under_guard(lw_lock *lock, const struct contender *self, uint64_t
     } else if (self->deadline == LW_NOW) {
         err = lw_timeout_error(LW_NOW);
     } else if (owner == mine) {
-        err = -EDEADLK;
+        err = self->back ? GIVEN : -EDEADLK;
     } else {
         lw_wait_begin(self->me, LW_WAIT_LOCK, lock, lock->name, self->deadline, self->site);
-        lw_store_rlx(&cold->owner, 0);
-        if (self->back) {
-            lw_lock_unhint(lw_queue_head(&lock->_queue));
-            lw_queue_push_front(&lock->_queue, &cold->node);
-        } else {
-            lw_queue_push(&lock->_queue, &cold->node);
-        }
-        if (self->starving)
-            word |= FAIR;
+        lw_store_rlx(&lw_record_cold(self->me)->owner, 0);
+        word = queue_for_it(lock, self, word);
         lw_lock_hint(lock, word);
         err = QUEUE_FOR_IT;
     }
@@ -118,9 +133,9 @@ static void leave_queue(lw_lock *lock, const struct contender *self)
     uint64_t word = lw_lock_take(lock); /* [L2] */
 
     if (node->next != NULL) { /* no release has met the dead wait yet */
-        lw_queue_remove(&lock->_queue, node);
-        if (self->starving)
+        if (self->starving && lw_queue_head(&lock->_queue) == node)
             word &= ~FAIR;
+        lw_queue_remove(&lock->_queue, node);
         lw_lock_hint(lock, word);
     }
     lw_lock_drop(lock, word);
@@ -129,11 +144,12 @@ static void leave_queue(lw_lock *lock, const struct contender *self)
 static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec deadline,
                                     const void *site)
 {
-    struct contender self = {.me = me, .deadline = deadline, .site = site};
+    struct contender self = {
+        .me = me, .deadline = deadline, .site = site, .starving = lw_goes_first(me)};
     struct lw_cold *cold = lw_record_cold(me);
     uint64_t mine = lw_owner_word(me);
 
-    if (barge(lock, mine))
+    if (barge(lock, mine, lw_load_rlx(&lock->_word._value)))
         return lw_hold_push(cold, lock, site);
     for (;;) {
         int err = try_under_guard(lock, &self, mine);
@@ -146,7 +162,7 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
             err = -ENOTRECOVERABLE;
         }
         if (err != QUEUE_FOR_IT)
-            return err;
+            return err == GIVEN ? 0 : err;
         if (!self.back)
             self.since = lw_sys.now();
         lw_owner_hint(me);
@@ -158,7 +174,8 @@ static LW_NOINLINE int acquire_slow(lw_lock *lock, struct lw_record *me, lw_nsec
             return lw_wait_error(me, outcome);
         }
         self.back = true;
-        self.starving = lw_needed(lw_sys.now() - self.since >= FAIR_AFTER);
+        self.starving =
+            lw_needed(lw_sys.now() - self.since >= LW_LOCK_FAIR_AFTER) || lw_goes_first(self.me);
     }
 }
 
@@ -174,19 +191,30 @@ static LW_NOINLINE int acquire_entering(lw_lock *lock, lw_nsec deadline, const v
     return acquire_slow(lock, me, deadline, site);
 }
 
+/* The guess was wrong. */
+static LW_NOINLINE int acquire_barging(lw_lock *lock, lw_nsec deadline, const void *site,
+                                       uint64_t seen)
+{
+    struct lw_thread *thread = lw_thread_self();
+
+    if (barge(lock, lw_owner_noted(thread), seen))
+        return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
+    return acquire_slow(lock, lw_load_rlx(&thread->current), deadline, site);
+}
+
 /* All calls are in tail position, so that the fast path saves no register. */
 LW_INLINE int acquire(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_thread *thread = lw_thread_self();
-    uint64_t free = 0;
+    uint64_t mine, free;
 
-    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
+    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0 ||
                     lw_load_rlx(&thread->budget) <= 1))
         return acquire_entering(lock, deadline, site);
     (void)lw_thread_spend(thread, deadline != LW_NOW);
-    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free,
-                                    lw_load_rlx(&thread->owner)))) /* [L1] [L3] */
-        return acquire_slow(lock, lw_load_rlx(&thread->current), deadline, site);
+    free = mine & LW_LOCK_FLAGS;
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free, mine))) /* [L1] [L3] */
+        return acquire_barging(lock, deadline, site, free);
     return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
 }
 
@@ -244,6 +272,23 @@ static LW_NOINLINE int release_entering(lw_lock *lock)
     return release_slow(lock, lw_record_cold(me));
 }
 
+/* The guess was wrong, or somebody else waits. */
+static LW_NOINLINE int release_barging(lw_lock *lock, uint64_t seen)
+{
+    struct lw_thread *thread = lw_thread_self();
+    uint64_t mine = lw_owner_noted(thread);
+
+    while (seen == mine || (seen & ~QUEUED) == (mine | WOKEN)) {
+        if (!lw_cas_acq_rel(&lock->_word._value, &seen, seen & ~mine)) /* [L1] */
+            continue;
+        lw_owner_guess(thread, seen & LW_LOCK_FLAGS);
+        if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
+            return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
+        return 0;
+    }
+    return release_slow(lock, lw_load_rlx(&thread->cold));
+}
+
 /* The hold goes after the word: nothing that lies between two locked operations is overlapped with
  * them, and so there is less between an acquire and its release.  Only this task writes its holds,
  * and others read them while it waits. */
@@ -254,8 +299,8 @@ LW_INLINE int release(lw_lock *lock)
 
     if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0))
         return release_entering(lock);
-    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, 0))) /* [L1] */
-        return release_slow(lock, lw_load_rlx(&thread->cold));
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, mine & LW_LOCK_FLAGS))) /* [L1] */
+        return release_barging(lock, mine);
     if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
         return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
     return 0;

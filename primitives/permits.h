@@ -176,8 +176,15 @@ LW_INLINE void lw_permits_queue(enum lw_permits sort, lw_lock *lock, uint64_t wo
     lw_store_rlx(&cold->units, (uint16_t)(permits < UINT16_MAX ? permits : UINT16_MAX));
     lw_store_rlx(&cold->owner, 0);
     if (sort == LW_PERMITS_RANKED) {
-        lw_heap_arrive(cold, call->priority);
+        if (lw_goes_first(call->me))
+            lw_heap_arrive_first(cold);
+        else
+            lw_heap_arrive(cold, call->priority);
         lw_heap_push(&lock->_queue, &cold->node);
+    } else if (lw_goes_first(call->me)) {
+        cold->data = (void *)(uintptr_t)permits;
+        lw_lock_unhint(lw_queue_head(&lock->_queue));
+        lw_queue_push_front(&lock->_queue, &cold->node);
     } else {
         cold->data = (void *)(uintptr_t)permits;
         lw_queue_push(&lock->_queue, &cold->node);
@@ -196,7 +203,7 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
         uint64_t word = lw_permits_take_guard(lock);
         /* Without the look the permits of a release that came before the guard was ours are
          * missed. */
-        bool enough = lw_recheck(lock->_queue == NULL &&
+        bool enough = lw_recheck((lock->_queue == NULL || lw_goes_first(call->me)) &&
                                  lw_permits_are_there(sort, lock, word, call->permits));
         int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word & LW_LOCK_FLAGS) : 0;
 
@@ -211,10 +218,12 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
         lw_permits_drop_guard(sort, lock, word);
         if (err <= 0)
             return err;
-        if (sort == LW_PERMITS_HELD) /* the room for new holds is reserved */
+        if (sort == LW_PERMITS_HELD) { /* the room for new holds is reserved */
+            lw_first_has_queued(call->me);
             lw_owner_hint_held(lw_record_cold(call->me));
-        else
+        } else {
             lw_owner_hint(call->me);
+        }
         outcome = lw_wait_finish(call->me);
     } while (sort == LW_PERMITS_HELD && outcome == LW_RETRY);
     if (outcome != LW_GRANTED)

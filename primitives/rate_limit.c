@@ -342,6 +342,8 @@ static int begin_change(lw_rate_limit *limit, struct section *section, const voi
     if (lw_forked())
         return -ECHILD;
     if (has_refill(limit)) {
+        if (lw_owned(&limit->_refilling.lock)) /* by its refill itself */
+            return -EDEADLK;
         err = lw_wait_enter(&me, LW_NOW);
         if (err == 0)
             err = lw_relock_take(&limit->_refilling.lock, me, 1, site);

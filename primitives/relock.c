@@ -32,8 +32,15 @@ int lw_relock_take(lw_lock *lock, struct lw_record *me, uint32_t depth, const vo
     int err = 0;
 
     lw_store_rlx(&cold->shields, (uint16_t)(shields + 1));
-    while (err == 0 && depth-- > 0)
+    while (err == 0 && depth-- > 0) {
         err = lw_lock_acquire_at(lock, LW_FOREVER, site);
+        if (err == -EDEADLK && lw_owned(lock)) /* it has just been handed to us */
+            err = 0;
+        if (err == -EPIPE) { /* sent away by a purge, which no re-acquire may heed: to the end */
+            err = 0;
+            depth++;
+        }
+    }
     lw_store_rlx(&cold->shields, shields);
     return err;
 }
@@ -56,10 +63,12 @@ int lw_relock_wait(lw_lock *lock, struct lw_record *me, const void *site,
         leave(arg, me);
     /* Notified is notified, though the lock could not be let go of all the same. */
     err = refused < 0 && outcome != LW_GRANTED ? refused : lw_wait_error(me, outcome);
+    if (refused == 0 && depth > 0 && lw_owned(lock)) /* it has been handed to us (transfer.c) */
+        depth--;
     retaken = lw_relock_take(lock, me, depth, site);
     if (retaken < 0)
         err = retaken;
-    if (outcome == LW_CANCELLED && err != -ECANCELED)
-        lw_cancel_restore(me); /* it is not what we say: due at the next wait */
+    if (outcome != LW_GRANTED && err != lw_wait_error(me, outcome))
+        lw_wait_restore(me, outcome); /* it is not what we say: due at the next wait */
     return err;
 }

@@ -14,7 +14,7 @@
 int lw_relock_wait(lw_lock *lock, struct lw_record *me, const void *site,
                    void (*leave)(void *arg, struct lw_record *me), void *arg);
 
-/* Take the lock so often: neither a cancel nor a force ends it, and what came meanwhile is kept for
+/* Take the lock so often: no cancel, force or purge ends it, and what came meanwhile is kept for
  * the next wait.  0; -EOWNERDEAD, -ENOTRECOVERABLE: not held.  [S] */
 int lw_relock_take(lw_lock *lock, struct lw_record *me, uint32_t depth, const void *site);
 

@@ -9,7 +9,8 @@
 static bool is_open(const lw_rwlock *rw, uint64_t word, const struct lw_rw_call *call)
 {
     if (lw_rw_is_read(word))
-        return call->face == LW_RW_TO_READ && (call->reads || lw_rw_may_join(rw));
+        return call->face == LW_RW_TO_READ &&
+               (call->reads || call->overtakes || lw_rw_may_join(rw));
     return (word & ~LW_LOCK_FLAGS) == 0;
 }
 
@@ -29,20 +30,55 @@ int lw_rw_look(const lw_rwlock *rw, uint64_t *word, const struct lw_rw_call *cal
         return LW_RW_ORPHANED; /* unseen, nobody would ever release it */
     if (call->deadline == LW_NOW)
         return lw_timeout_error(LW_NOW);
-    return (lw_rw_is_read(*word) ? call->reads : owner == mine) ? -EDEADLK : LW_RW_QUEUE_FOR_IT;
+    if (!(lw_rw_is_read(*word) ? call->reads : owner == mine))
+        return LW_RW_QUEUE_FOR_IT;
+    return call->back && call->face == LW_RW_TO_WRITE ? LW_RW_GIVEN : -EDEADLK;
+}
+
+/* One that is back, or is to be first, goes in front, but after one who upgrades. */
+static void push_back(lw_rwlock *rw, const struct lw_rw_call *call, struct lw_node *node)
+{
+    void **queue = lw_rw_queue(rw, call->face);
+    struct lw_node *upgrader = NULL;
+
+    if (call->face == LW_RW_TO_WRITE && (lw_rw_turns(rw) & LW_RW_UPGRADING) != 0)
+        upgrader = lw_queue_pop(queue);
+    lw_lock_unhint(lw_queue_head(queue));
+    lw_queue_push_front(queue, node);
+    if (upgrader != NULL)
+        lw_queue_push_front(queue, upgrader);
+}
+
+static void queue_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
+{
+    struct lw_cold *cold = lw_record_cold(call->me);
+    bool reads = call->face == LW_RW_TO_READ;
+
+    lw_rw_begin(rw, reads ? LW_WAIT_SHARED : LW_WAIT_LOCK, call);
+    lw_store_rlx(&cold->ticket, call->since);
+    if (call->back || lw_goes_first(call->me))
+        push_back(rw, call, &cold->node);
+    else
+        lw_queue_push(lw_rw_queue(rw, call->face), &cold->node);
+    if (call->back && lw_rw_is_long_ago(call->since))
+        lw_rw_set_turns(rw, lw_rw_turns(rw) |
+                                (reads ? LW_RW_READERS_STARVE : LW_RW_WRITER_STARVES));
 }
 
 /* Take it, or fail, or queue for it: one guard section. */
 static int try_under_guard(lw_rwlock *rw, const struct lw_rw_call *call)
 {
     uint64_t word = lw_rw_take_guard(rw);
-    int err = lw_rw_look(rw, &word, call);
+    int err;
 
-    if (err == LW_RW_QUEUE_FOR_IT) {
-        lw_rw_begin(rw, call->face == LW_RW_TO_READ ? LW_WAIT_SHARED : LW_WAIT_LOCK, call);
-        lw_queue_push(lw_rw_queue(rw, call->face), &lw_record_cold(call->me)->node);
+    if (call->back) {
+        word &= ~LW_LOCK_WOKEN;
+        lw_store_rlx(&rw->write._number, rw->write._number - 1);
     }
-    lw_rw_drop_guard(rw, word);
+    err = lw_rw_look(rw, &word, call);
+    if (err == LW_RW_QUEUE_FOR_IT)
+        queue_for_it(rw, call);
+    lw_rw_look_after(rw, word);
     return err;
 }
 
@@ -52,13 +88,10 @@ void lw_rw_leave_queue(lw_rwlock *rw, enum lw_rw_face face, struct lw_node *node
     uint64_t word = lw_rw_take_guard(rw);
 
     lw_queue_remove(lw_rw_queue(rw, face), node);
-    if (lw_needed(rw->read._queue != NULL))
-        lw_rw_settle(rw, word, LW_RW_TO_WRITE);
-    else
-        lw_rw_drop_guard(rw, word);
+    lw_rw_look_after(rw, word);
 }
 
-static int wait_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
+static int wait_for_it(lw_rwlock *rw, struct lw_rw_call *call)
 {
     enum lw_outcome outcome;
 
@@ -69,18 +102,21 @@ static int wait_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
     outcome = lw_wait_finish(call->me);
     if (outcome == LW_GRANTED)
         return 0;
-    if (outcome == LW_RETRY) /* its owner has ended: see what it is now */
+    call->back = outcome == LW_RETRY;
+    call->overtakes = outcome == LW_OVERTAKE;
+    if (outcome == LW_RETRY)
         return LW_RW_QUEUE_FOR_IT;
     lw_rw_leave_queue(rw, call->face, &lw_record_cold(call->me)->node);
-    return lw_wait_error(call->me, outcome);
+    return outcome == LW_OVERTAKE ? LW_RW_QUEUE_FOR_IT : lw_wait_error(call->me, outcome);
 }
 
-static int contend(lw_rwlock *rw, const struct lw_rw_call *call)
+static int contend(lw_rwlock *rw, struct lw_rw_call *call)
 {
     int err;
 
     if ((lw_load_rlx(&rw->write._word._value) & LW_LOCK_FACES) == 0) /* zeroed */
         return -EINVAL;
+    call->since = lw_rw_moment();
     do {
         err = try_under_guard(rw, call);
         if (err == LW_RW_QUEUE_FOR_IT)
@@ -92,15 +128,32 @@ static int contend(lw_rwlock *rw, const struct lw_rw_call *call)
     return -ENOTRECOVERABLE;
 }
 
+/* What a lock that is free, or will be, looks like, as the caller guesses (mutex.c). */
+LW_INLINE uint64_t guessed(uint64_t owner_and_flags)
+{
+    return (owner_and_flags & LW_LOCK_FLAGS) | LW_RW_FREE;
+}
+
 /* ---- write */
 
 static LW_NOINLINE int write_slow(lw_lock *lock, struct lw_record *me, lw_nsec deadline,
                                   const void *site)
 {
+    struct lw_thread *thread = lw_thread_self();
     struct lw_cold *cold = lw_record_cold(me);
-    struct lw_rw_call call = {me, deadline, site, LW_RW_TO_WRITE, lw_hold_shared(cold, lock) != 0};
-    int err = contend(lw_rw_of_write(lock), &call);
+    uint64_t seen = lw_load_rlx(&lock->_word._value);
+    struct lw_rw_call call = {.me = me, .deadline = deadline, .site = site, .face = LW_RW_TO_WRITE};
+    int err;
 
+    while ((seen & ~LW_RW_BARGING) == LW_RW_FREE && lw_rw_needs_no_guard(seen))
+        if (lw_cas_acq_rel(&lock->_word._value, &seen, seen | lw_owner_word(me))) { /* [L1] [L3] */
+            lw_owner_guess(thread, seen & LW_RW_BARGING);
+            return lw_hold_push(cold, lock, site);
+        }
+    call.reads = lw_hold_shared(cold, lock) != 0;
+    err = contend(lw_rw_of_write(lock), &call);
+    if (err == LW_RW_GIVEN)
+        return 0;
     return err == 0 ? lw_hold_push(cold, lock, site) : err;
 }
 
@@ -119,12 +172,13 @@ static LW_NOINLINE int write_entering(lw_lock *lock, lw_nsec deadline, const voi
 static int write_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_thread *thread = lw_thread_self();
-    uint64_t free = LW_RW_FREE, mine;
+    uint64_t mine, free;
 
     if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0 ||
                     lw_load_rlx(&thread->budget) <= 1))
         return write_entering(lock, deadline, site);
     (void)lw_thread_spend(thread, deadline != LW_NOW);
+    free = guessed(mine);
     if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &free, mine | LW_RW_FREE))) /* [L1] [L3] */
         return write_slow(lock, lw_load_rlx(&thread->current), deadline, site);
     return lw_hold_push(lw_load_rlx(&thread->cold), lock, site);
@@ -145,34 +199,53 @@ LW_NOINLINE int lw_rw_write_release(lw_lock *lock, struct lw_cold *cold)
         lw_rwlock_mark(lock, LW_LOCK_INCONSISTENT | LW_LOCK_DEAD);
         return 0;
     }
-    if (!(word & (LW_LOCK_GUARD | LW_LOCK_QUEUED)) &&
-        lw_cas_acq_rel(&lock->_word._value, &word, LW_RW_FREE)) /* [L1] */
-        return 0;
-    (void)lw_rw_take_guard(rw);
-    lw_rw_settle(rw, LW_RW_FREE,
+    while (lw_rw_needs_no_guard(word))
+        if (lw_cas_acq_rel(&lock->_word._value, &word, lw_rw_without(word))) /* [L1] */
+            return 0;
+    word = lw_rw_take_guard(rw);
+    lw_rw_settle(rw, lw_rw_without(word),
                  rw->flags == LW_RWLOCK_PREFER_WRITERS ? LW_RW_TO_WRITE : LW_RW_TO_READ);
     return 0;
+}
+
+/* The guess was wrong, or somebody else waits. */
+static LW_NOINLINE int write_release_slow(lw_lock *lock, uint64_t seen)
+{
+    struct lw_thread *thread = lw_thread_self();
+    struct lw_record *me = lw_current();
+    uint64_t mine;
+
+    if (me == NULL)
+        return -EPERM;
+    lw_owner_note(me);
+    mine = lw_owner_noted(thread) | LW_RW_FREE;
+    while ((seen & ~LW_RW_BARGING) == mine && lw_rw_needs_no_guard(seen)) {
+        if (!lw_cas_acq_rel(&lock->_word._value, &seen, lw_rw_without(seen))) /* [L1] */
+            continue;
+        lw_owner_guess(thread, seen & LW_RW_BARGING);
+        if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
+            return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
+        return 0;
+    }
+    return lw_rw_write_release(lock, lw_record_cold(me));
 }
 
 static int write_release(lw_lock *lock)
 {
     struct lw_thread *thread = lw_thread_self();
-    struct lw_record *me;
     uint64_t mine;
 
-    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0)) {
-        me = lw_current();
-        return me != NULL ? lw_rw_write_release(lock, lw_record_cold(me)) : -EPERM;
-    }
+    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0))
+        return write_release_slow(lock, lw_load_rlx(&lock->_word._value));
     mine |= LW_RW_FREE;
-    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, LW_RW_FREE))) /* [L1] */
-        return lw_rw_write_release(lock, lw_load_rlx(&thread->cold));
+    if (lw_unlikely(!lw_cas_acq_rel(&lock->_word._value, &mine, guessed(mine)))) /* [L1] */
+        return write_release_slow(lock, mine);
     if (lw_unlikely(!lw_hold_pop(lw_load_rlx(&thread->cold), lock)))
         return lw_owner_forget(lw_load_rlx(&thread->cold), lock);
     return 0;
 }
 
-/* Free, or being read, by somebody or also by the caller. */
+/* Somebody writes or reads, be it the caller. */
 static bool write_locked(const lw_lock *lock)
 {
     uint64_t word = lw_load_rlx(&lock->_word._value);
@@ -182,20 +255,28 @@ static bool write_locked(const lw_lock *lock)
 
 /* ---- read */
 
-/* Without the guard: one reader more, while nobody waits.  That it is free is a guess at first: a
- * load would wait for the locked operation before it, and ask twice for a line that other readers
- * have. */
-static bool join_readers(lw_lock *write)
+/* Without the guard: one reader more.  seen: what the word was a moment ago. */
+static LW_NOINLINE bool join_readers(lw_lock *write, uint64_t seen)
 {
-    uint64_t seen = LW_RW_FREE;
-
-    while (seen == LW_RW_FREE || (seen & LW_LOCK_FLAGS) == LW_RW_READ) {
-        uint64_t joined = seen == LW_RW_FREE ? LW_RW_READ | LW_RW_READER : seen + LW_RW_READER;
-
-        if (lw_cas_acq_rel(&write->_word._value, &seen, joined)) /* [L1] */
-            return true;
+    while (((seen & ~LW_RW_BARGING) == LW_RW_FREE ||
+            (seen & LW_LOCK_FLAGS & ~LW_RW_BARGING) == LW_RW_READ) &&
+           lw_rw_needs_no_guard(seen)) {
+        if (!lw_cas_acq_rel(&write->_word._value, &seen, lw_rw_with_reader(seen))) /* [L1] */
+            continue;
+        lw_owner_guess(lw_thread_self(), seen & LW_RW_BARGING);
+        return true;
     }
     return false;
+}
+
+/* That it is free is a guess at first: a load would wait for the locked operation before it, and
+ * ask twice for a line that other readers have. */
+LW_INLINE bool join_as_guessed(lw_lock *write, uint64_t owner_and_flags)
+{
+    uint64_t seen = guessed(owner_and_flags);
+
+    return lw_cas_acq_rel(&write->_word._value, &seen, lw_rw_first_reader(seen)) || /* [L1] */
+           join_readers(write, seen);
 }
 
 /* What is shielded is to happen: there a hold is rather lost than the acquire refused. */
@@ -203,7 +284,8 @@ static int read_slow(lw_rwlock *rw, struct lw_record *me, lw_nsec deadline, cons
 {
     struct lw_cold *cold = lw_record_cold(me);
     bool reads = lw_hold_shared(cold, &rw->write) != 0;
-    struct lw_rw_call call = {me, deadline, site, LW_RW_TO_READ, reads};
+    struct lw_rw_call call = {
+        .me = me, .deadline = deadline, .site = site, .face = LW_RW_TO_READ, .reads = reads};
     int err;
 
     if (lw_is_given(me)) /* first: it takes room, too */
@@ -211,7 +293,7 @@ static int read_slow(lw_rwlock *rw, struct lw_record *me, lw_nsec deadline, cons
     err = lw_hold_reserve_units(cold, 1);
     if (err < 0 && lw_load_rlx(&cold->shields) == 0)
         return err;
-    err = join_readers(&rw->write) ? 0 : contend(rw, &call);
+    err = join_as_guessed(&rw->write, 0) ? 0 : contend(rw, &call);
     if (err == 0)
         return lw_hold_push_as(cold, &rw->write, LW_HOLD_SHARED, site);
     lw_hold_unreserve(cold);
@@ -233,50 +315,42 @@ static int read_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_thread *thread = lw_thread_self();
     lw_rwlock *rw = lw_rw_of_read(lock);
+    uint64_t mine;
 
-    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
+    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0 ||
                     lw_load_rlx(&thread->budget) <= 1 ||
                     !lw_hold_has_room(lw_load_rlx(&thread->cold))))
         return read_entering(rw, deadline, site);
     (void)lw_thread_spend(thread, deadline != LW_NOW);
-    if (lw_unlikely(!join_readers(&rw->write)))
+    if (lw_unlikely(!join_as_guessed(&rw->write, mine)))
         return read_slow(rw, lw_load_rlx(&thread->current), deadline, site);
     return lw_hold_push_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED, site);
 }
 
-/* One of several readers, or one for whom nobody waits. */
-static bool can_just_leave(uint64_t word)
+static LW_NOINLINE int leave_slow(lw_rwlock *rw, uint64_t seen)
 {
-    return !(word & (LW_LOCK_GUARD | LW_RW_UPGRADING)) &&
-           (lw_rw_readers(word) > 1 || !(word & LW_LOCK_QUEUED));
-}
-
-static LW_NOINLINE int leave_under_guard(lw_rwlock *rw)
-{
-    uint64_t seen = lw_rw_take_guard(rw);
-
-    lw_rw_settle(rw, lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE,
+    while (lw_rw_needs_no_guard(seen))
+        if (lw_cas_acq_rel(&rw->write._word._value, &seen, lw_rw_without(seen))) /* [L1] */
+            return 0;
+    seen = lw_rw_take_guard(rw);
+    lw_rw_settle(rw, lw_rw_without(seen),
                  rw->flags == LW_RWLOCK_PREFER_READERS ? LW_RW_TO_READ : LW_RW_TO_WRITE);
     return 0;
 }
 
 /* The caller's hold is gone.  That it was the only one is a guess, too. */
-LW_INLINE int leave_readers(lw_rwlock *rw)
+LW_INLINE int leave_readers(lw_rwlock *rw, uint64_t owner_and_flags)
 {
-    uint64_t seen = LW_RW_READ | LW_RW_READER;
+    uint64_t free = guessed(owner_and_flags), seen = lw_rw_first_reader(free);
 
-    while (can_just_leave(seen)) {
-        uint64_t left = lw_rw_readers(seen) > 1 ? seen - LW_RW_READER : LW_RW_FREE;
-
-        if (lw_cas_acq_rel(&rw->write._word._value, &seen, left)) /* [L1] */
-            return 0;
-    }
-    return leave_under_guard(rw);
+    if (lw_unlikely(!lw_cas_acq_rel(&rw->write._word._value, &seen, free))) /* [L1] */
+        return leave_slow(rw, seen);
+    return 0;
 }
 
 int lw_rw_leave_readers(lw_rwlock *rw)
 {
-    return leave_readers(rw);
+    return leave_readers(rw, 0);
 }
 
 static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
@@ -288,7 +362,7 @@ static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
         return -EINVAL;
     if (me == NULL || !lw_rw_is_read(word) || !lw_hold_remove(lw_record_cold(me), &rw->write))
         return -EPERM;
-    return leave_readers(rw);
+    return leave_readers(rw, 0);
 }
 
 static int read_release(lw_lock *lock)
@@ -299,7 +373,7 @@ static int read_release(lw_lock *lock)
     if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
                     !lw_hold_pop_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED)))
         return read_release_slow(rw);
-    return leave_readers(rw);
+    return leave_readers(rw, lw_load_rlx(&thread->owner));
 }
 
 bool lw_rw_reads(const lw_rwlock *rw)
@@ -309,7 +383,8 @@ bool lw_rw_reads(const lw_rwlock *rw)
     return me != NULL && lw_hold_shared(lw_record_cold(me), &rw->write) != 0;
 }
 
-/* Who waits for a lock that is read is a writer, or waits for one. */
+/* Who waits for a lock that is read is a writer, or waits for one; it keeps readers out while the
+ * lock is handed on. */
 static bool read_locked(const lw_lock *lock)
 {
     const lw_rwlock *rw = lw_rw_of_read(lock);
@@ -318,7 +393,7 @@ static bool read_locked(const lw_lock *lock)
     if (!lw_rw_is_read(word))
         return write_locked(&rw->write);
     return (word & LW_LOCK_QUEUED) != 0 && rw->flags != LW_RWLOCK_PREFER_READERS &&
-           !lw_rw_reads(rw);
+           lw_rw_is_handed_on(rw) && !lw_rw_reads(rw);
 }
 
 /* ---- the kinds */

@@ -19,7 +19,7 @@ bool lw_rwlock_reads(const lw_lock *read)
 
 void lw_rwlock_hint(lw_lock *write)
 {
-    lw_rw_drop_guard(lw_rw_of_write(write), lw_rw_take_guard(lw_rw_of_write(write)));
+    lw_rw_look_after(lw_rw_of_write(write), lw_rw_take_guard(lw_rw_of_write(write)));
 }
 
 /* ---- who ends inside */
@@ -40,9 +40,12 @@ void lw_rwlock_mark(lw_lock *write, uint64_t flag)
     lw_rwlock *rw = lw_rw_of_write(write);
     struct lw_wake_batch all = {0};
     uint64_t word = lw_rw_take_guard(rw);
+    struct lw_node *node;
 
-    lw_queue_claim_all(&rw->write._queue, &all);
-    lw_queue_claim_all(&rw->read._queue, &all);
+    for (int face = LW_RW_TO_WRITE; face <= LW_RW_TO_READ; face++)
+        while ((node = lw_queue_claim_node(lw_rw_queue(rw, (enum lw_rw_face)face))) != NULL)
+            lw_rw_send(rw, node, &all);
+    lw_rw_set_turns(rw, 0);
     lw_rw_drop_guard(rw, flag == LW_LOCK_DEAD ? word | flag : LW_RW_FREE | flag);
     lw_wake_collected(&all, LW_RETRY);
 }
@@ -56,7 +59,7 @@ bool lw_rwlock_take_marked(lw_lock *write, struct lw_record *me)
     /* Without the look two who know are inside. */
     bool taken = lw_recheck(lw_lock_end_error(word) == -EOWNERDEAD);
 
-    lw_rw_drop_guard(rw, taken ? word | lw_owner_word(me) : word);
+    lw_rw_look_after(rw, taken ? word | lw_owner_word(me) : word);
     return taken;
 }
 
@@ -66,7 +69,7 @@ int lw_rwlock_rewrite(lw_lock *write, int (*change)(uint64_t *word, void *arg), 
     uint64_t word = lw_rw_take_guard(rw);
     int err = lw_rw_is_read(word) ? -EPERM : change(&word, arg);
 
-    lw_rw_drop_guard(rw, word);
+    lw_rw_look_after(rw, word);
     return err;
 }
 
@@ -83,7 +86,7 @@ int lw_rwlock_purge(lw_lock *lock)
 
     lw_queue_claim_all(lw_rw_queue(rw, face), &purged);
     if (face == LW_RW_TO_WRITE)
-        word &= ~LW_RW_UPGRADING;
+        lw_rw_set_turns(rw, lw_rw_turns(rw) & ~(uint32_t)LW_RW_UPGRADING);
     lw_rw_settle(rw, word, LW_RW_TO_WRITE);
     count = (int)purged.count;
     lw_wake_collected(&purged, LW_CLOSED);
@@ -97,27 +100,13 @@ bool lw_rwlock_is_in_use(lw_lock *lock)
     uint64_t word = lw_rw_take_guard(rw);
     bool waited_for = rw->write._queue != NULL || rw->read._queue != NULL;
     bool held = (word & ~LW_LOCK_FLAGS) != 0 && (word & LW_LOCK_DEAD) == 0;
+    bool awaited = rw->write._number != 0; /* somebody is on his way */
 
-    lw_rw_drop_guard(rw, word);
-    return waited_for || held;
+    lw_rw_look_after(rw, word);
+    return waited_for || held || awaited;
 }
 
 /* ---- arms of lw_select() */
-
-/* Whoever waits to write is an arm of that task: another of its arms need not wait for it. */
-static bool waits_alone(const lw_rwlock *rw, const struct lw_record *me)
-{
-    struct lw_node *head = lw_queue_head(&rw->write._queue), *node = head;
-
-    if (head == NULL)
-        return false;
-    do {
-        if (lw_node_record(node) != me)
-            return false;
-        node = node->next;
-    } while (node != head);
-    return true;
-}
 
 int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
 {
@@ -130,7 +119,8 @@ int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
         return err;
     call.reads = lw_hold_shared(lw_record_cold(me), &rw->write) != 0;
     seen = word = lw_rw_take_guard(rw);
-    call.reads = call.reads || (lw_rw_is_read(word) && waits_alone(rw, me));
+    /* Writers that wait are arms of the same task: to read it need not wait for them. */
+    call.reads |= call.face == LW_RW_TO_READ && lw_queue_is_of(&rw->write._queue, me);
     err = lw_rw_look(rw, &seen, &call);
     if (err == LW_RW_QUEUE_FOR_IT) {
         lw_queue_push(lw_rw_queue(rw, call.face), &arm->node);
@@ -138,23 +128,23 @@ int lw_rwlock_watch(lw_lock *face, struct lw_cold *arm, struct lw_record *me)
     } else if (err != -EDEADLK) {
         err = ARM_TRY;
     }
-    lw_rw_drop_guard(rw, word);
+    lw_rw_look_after(rw, word);
     return err;
 }
 
 void lw_rwlock_unwatch(lw_lock *face, struct lw_cold *arm)
 {
-    struct lw_rw_call call = {0};
-    lw_rwlock *rw = of_face(face, &call.face);
+    enum lw_rw_face which;
+    lw_rwlock *rw = of_face(face, &which);
 
-    lw_rw_leave_queue(rw, call.face, &arm->node);
+    lw_rw_leave_queue(rw, which, &arm->node);
 }
 
 void lw_rwlock_take_over(lw_lock *face, struct lw_record *me, const void *site)
 {
-    struct lw_rw_call call = {0};
-    lw_rwlock *rw = of_face(face, &call.face);
+    enum lw_rw_face which;
+    lw_rwlock *rw = of_face(face, &which);
 
     (void)lw_hold_push_as(lw_record_cold(me), &rw->write,
-                          call.face == LW_RW_TO_READ ? LW_HOLD_SHARED : LW_HOLD_EXCLUSIVE, site);
+                          which == LW_RW_TO_READ ? LW_HOLD_SHARED : LW_HOLD_EXCLUSIVE, site);
 }

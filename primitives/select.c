@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lw_select(): first each arm is tried, from one on that is drawn, by the very call that it stands
+/* lw_select(): first each arm is tried, in an order that is drawn, by the very call that it stands
  * for, with LW_NOW.  If none happens, one wait is begun and each arm is put into the queue of its
  * object (arm.h); the wait ends as any other does, by whoever claims it first, and all arms leave
  * their queues.  Then either the one that was claimed has happened, or all are tried again.
@@ -17,7 +17,13 @@
  *
  * A join and a poll have no queue in which who wakes would note the arm: a wait that was granted
  * without a note is that of an arm whose task has ended, and what was woken by a poll is tried
- * again. */
+ * again.
+ *
+ * Ordering.
+ * - an arm, and the wait it is of -> who serves the queue: the guard of its object ([H1], [E2],
+ *   [L2], [S1]), or the joiner's word ([J1])
+ * - which arm was claimed, and what it was given -> here: the wait word ([W2])
+ * - the last look of others at an arm -> its memory may end: the guard, taken once more to leave */
 #include <latchwork/select.h>
 
 #include <errno.h>
@@ -25,7 +31,6 @@
 #include <limits.h>
 
 #include "primitives/arm.h"
-#include "runtime/os/os.h"
 #ifdef LW_SIMULATED
 #include "runtime/sim/engine.h"
 #endif
@@ -33,8 +38,10 @@
 enum operation { NEVER, SEND, RECEIVE, EVENT, JOIN, ACQUIRE, POLL, AWAIT };
 
 /* How often a plain thread, which cannot wait for a descriptor and something else at once, looks at
- * it. */
+ * it.  It waits on meanwhile: its other arms would lose their places. */
 #define GUEST_LOOKS_AFTER (10 * LW_MS)
+
+#define NOT_NOW INT_MIN /* no result of a call */
 
 struct call {
     lw_arm *arms;
@@ -68,14 +75,14 @@ static int try_event(lw_event *event, void **value)
 
     if (err == 0 && value != NULL)
         *value = found;
-    return err == -ENODATA ? -ETIMEDOUT : err;
+    return err == -ENODATA ? NOT_NOW : err;
 }
 
 static int try_await(lw_awaitable *awaitable, void *value)
 {
     int err = awaitable->kind->poll(awaitable, value);
 
-    return err == -EAGAIN ? -ETIMEDOUT : err;
+    return err == -EAGAIN ? NOT_NOW : err;
 }
 
 static int descriptor_of(const lw_arm *arm)
@@ -83,28 +90,35 @@ static int descriptor_of(const lw_arm *arm)
     return (int)(arm->_number >> 16);
 }
 
-/* The result of the call it stands for; -ETIMEDOUT: not now. */
+/* The result of the call it stands for, or NOT_NOW. */
 static int try(lw_arm *arm)
 {
+    int result = -ETIMEDOUT;
+
     switch ((enum operation)arm->_operation) {
     case NEVER:
         break;
     case SEND:
-        return lw_channel_send(arm->_object, arm->_value, LW_NOW);
+        result = lw_channel_send(arm->_object, arm->_value, LW_NOW);
+        break;
     case RECEIVE:
-        return lw_channel_receive(arm->_object, arm->_value, LW_NOW);
+        result = lw_channel_receive(arm->_object, arm->_value, LW_NOW);
+        break;
     case EVENT:
         return try_event(arm->_object, arm->_value);
     case JOIN:
-        return lw_join(task_of(arm), arm->_value, LW_NOW);
+        result = lw_join(task_of(arm), arm->_value, LW_NOW);
+        break;
     case ACQUIRE:
-        return lw_acquire(arm->_object, LW_NOW);
+        result = lw_acquire(arm->_object, LW_NOW);
+        break;
     case POLL:
-        return lw_poll(descriptor_of(arm), (short)arm->_number, LW_NOW);
+        result = lw_poll(descriptor_of(arm), (short)arm->_number, LW_NOW);
+        break;
     case AWAIT:
-        return try_await(arm->_object, arm->_value);
+        return try_await(arm->_object, arm->_value); /* a timeout is an error of its own */
     }
-    return -ETIMEDOUT;
+    return result == -ETIMEDOUT ? NOT_NOW : result;
 }
 
 /* Armed once in a call: see readiness.c. */
@@ -141,7 +155,7 @@ static int watch(lw_arm *arm, struct lw_record *me)
         break;
     case SEND:
     case RECEIVE:
-        return lw_channel_watch(arm->_object, arm->_operation == SEND, cold);
+        return lw_channel_watch(arm->_object, arm->_operation == SEND, cold, me);
     case EVENT:
         return lw_event_watch(arm->_object, cold);
     case JOIN:
@@ -203,16 +217,26 @@ static int draw(int count)
     return (int)((uint64_t)drawn * (uint32_t)count >> 32);
 }
 
+/* Of those that are left, the next one to try: each order is as likely as any other (Fisher and
+ * Yates, 1938), so of those that can happen each is drawn as often.  The places are in the arms. */
+static int draw_next(const struct call *call, int tried)
+{
+    lw_arm *here = &call->arms[tried], *there = here + draw(call->count - tried);
+    int index = (int)there->_wait[0];
+
+    there->_wait[0] = here->_wait[0];
+    return index;
+}
+
 /* The arm that has happened, or NONE. */
 static int try_all(const struct call *call)
 {
-    int first = call->count > 1 ? draw(call->count) : 0;
-
+    for (int i = 0; i < call->count; i++)
+        call->arms[i]._wait[0] = (uint64_t)i;
     for (int i = 0; i < call->count; i++) {
-        int index = i < call->count - first ? first + i : first + i - call->count;
-        int result = try(&call->arms[index]);
+        int index = draw_next(call, i), result = try(&call->arms[index]);
 
-        if (result != -ETIMEDOUT) {
+        if (result != NOT_NOW) {
             call->arms[index].result = result;
             return index;
         }
@@ -267,14 +291,23 @@ static int happen(const struct call *call, int index, enum lw_outcome outcome)
     return index;
 }
 
-/* When the wait is to end at the latest. */
-static lw_nsec end_of(const struct call *call)
+/* By a plain thread that waits. */
+static bool is_some_ready(void *arg)
 {
-    lw_nsec look = LW_FOREVER;
+    const struct call *call = arg;
 
+    for (int i = 0; i < call->count; i++)
+        if (call->arms[i]._operation == POLL &&
+            lw_poll_look(descriptor_of(&call->arms[i]), (short)call->arms[i]._number))
+            return true;
+    return false;
+}
+
+static enum lw_outcome finish(struct call *call)
+{
     if (lw_unlikely(call->polls && lw_record_is_guest(call->me)))
-        look = lw_in(GUEST_LOOKS_AFTER);
-    return look < call->deadline ? look : call->deadline;
+        return lw_wait_finish_looking(call->me, GUEST_LOOKS_AFTER, is_some_ready, call);
+    return lw_wait_finish(call->me);
 }
 
 /* Before the wait is begun: what the program does there may wait. */
@@ -289,10 +322,9 @@ static void ask_awaitables(const struct call *call)
 }
 
 /* One wait: the arm that has happened; NONE: try again; or how it ended. */
-static int wait_once(const struct call *call)
+static int wait_once(struct call *call)
 {
     struct lw_cold *cold = lw_record_cold(call->me);
-    lw_nsec end = end_of(call);
     enum lw_outcome outcome;
     int watched, index;
 
@@ -300,12 +332,13 @@ static int wait_once(const struct call *call)
     if (lw_is_given(call->me)) /* before there is room for one hold more (arm_lock.c) */
         (void)lw_given_take(call->me);
     cold->child = NULL;
-    lw_wait_begin(call->me, LW_WAIT_SELECT, call->arms, NULL, end, call->site);
+    lw_wait_begin(call->me, LW_WAIT_SELECT, call->arms, NULL, call->deadline,
+                  call->site);
     watched = watch_all(call);
     lw_owner_hint_held(cold);
     outcome = LW_RETRY;
     if (watched == call->count || !lw_wait_end_own(call->me, LW_RETRY))
-        outcome = lw_wait_finish(call->me);
+        outcome = finish(call);
     index = leave_all(call, watched, outcome);
     if (index != NONE)
         index = happen(call, index, outcome);
@@ -316,8 +349,7 @@ static int wait_once(const struct call *call)
         return NONE;
     if (outcome == LW_RETRY && watched < call->count && call->arms[watched].result < 0)
         return watched;
-    return outcome == LW_TIMEOUT && end != call->deadline ? NONE
-                                                          : lw_wait_error(call->me, outcome);
+    return lw_wait_error(call->me, outcome); /* of a retry NONE */
 }
 
 /* Nothing came of a wait.  However often that is so, others get to run, and the select ends. */

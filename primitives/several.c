@@ -9,8 +9,13 @@
 #include <string.h>
 
 #include "primitives/lock.h"
+#include "runtime/fork.h"
 
 enum { AT_ONCE = 64 };
+
+/* What lw_backoff() waits at first, and how often that doubles. */
+#define BACKOFF (50 * LW_US)
+enum { DOUBLINGS = 7 };
 
 enum direction { UP, DOWN };
 
@@ -131,10 +136,28 @@ int lw_release_all(lw_lock *const *locks, size_t count)
     return first;
 }
 
-/* No wait is ended today in favour of others, so there is nobody to be waited for: whoever was told
- * -EDEADLK asked for what it has itself, or for its own end, and would be told so again. */
+/* Those to whom the caller gave way wait for what it has released by now: they have it, or are
+ * ready to take it.  So what they need is a moment; more of it each time that it was not enough. */
 int lw_backoff(lw_nsec deadline)
 {
-    (void)deadline;
-    return -EDEADLK;
+    struct lw_record *me = lw_current();
+    uint64_t object;
+    unsigned forces;
+    lw_nsec moment;
+    int err;
+
+    if (lw_forked())
+        return -ECHILD;
+    if (me == NULL || lw_load_rlx(&lw_record_cold(me)->nheld) != 0)
+        return -EDEADLK;
+    forces = lw_forces_of(me, &object);
+    if ((forces & LW_FORCED_RECENTLY) == 0)
+        return -EDEADLK;
+    forces -= LW_FORCED_RECENTLY;
+    lw_store_rlx(&lw_record_cold(me)->forces, (uint8_t)forces);
+    if (deadline == LW_NOW)
+        return 0;
+    moment = lw_in(BACKOFF << (forces < DOUBLINGS ? forces : DOUBLINGS));
+    err = lw_sleep(moment < deadline ? moment : deadline);
+    return err == 0 && deadline <= moment ? lw_timeout_error(deadline) : err;
 }

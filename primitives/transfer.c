@@ -20,7 +20,10 @@
  *      has ended, or it looks; and if it looks before the hander's section, that one sees it.
  * [G2] GIVEN, depth, and what was written inside -> the new owner: drop of the lock's guard
  *      (release) -> load of the word that names it (acquire).
- * [G3] section to section of a list: drop (release) -> CAS (acquire). */
+ * [G3] section to section of a list: drop (release) -> CAS (acquire).
+ * [G4] hander: CAS ctl (GIVEN); heavy fence; section; load wait word  <->  a task that begins to
+ *      wait: its word, by RMW; load ctl; section.  So either the task finds what it was handed when
+ *      it looks for a circle, or the hander sees that it waits, and has all waits looked at. */
 #include <errno.h>
 
 #include "primitives/lock.h"
@@ -41,6 +44,8 @@ static struct list {
     struct given *first;
 } lists[LISTS];
 
+void (*lw_owner_changed)(void);
+
 static struct list *list_of(uint64_t id)
 {
     return &lists[id % LISTS];
@@ -51,6 +56,15 @@ static struct given **find(struct given **at, uint64_t id, const lw_lock *lock)
 {
     while (*at != NULL &&
            ((*at)->id != id || (lock != NULL && lw_hold_lock(&(*at)->hold) != lock)))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct given **find_end(struct list *list)
+{
+    struct given **at = &list->first;
+
+    while (*at != NULL)
         at = &(*at)->next;
     return at;
 }
@@ -117,14 +131,25 @@ bool lw_given_forget(struct lw_record *me, const lw_lock *lock)
     return given != NULL;
 }
 
-/* That life is there, and has not ended. */
-static bool is_alive(const struct lw_record *task, uint32_t generation)
+/* Whoever is blocked stays so, or is no member of what is found (detector.h): an entry that is seen
+ * here is a hold for as long as its wait lasts, since only the task itself takes it out. */
+bool lw_given_look(const struct lw_cold *cold, uint32_t index, struct lw_hold *hold)
 {
-    uint64_t ctl = lw_load_acq(&task->ctl), place = lw_load_acq(&task->place); /* [R1] [R4] */
+    uint64_t id = lw_load_rlx(&cold->id);
+    struct list *list = list_of(id);
+    struct given **at;
 
-    return !lw_ctl_is_over(ctl, generation) && (place & LW_PLACE_ENDED) == 0 &&
-           /* Without the second look the place may be that of the slot's next life. */
-           lw_recheck(!lw_ctl_is_over(lw_load_rlx(&task->ctl), generation));
+    if (lw_forked()) /* the guard may be stuck */
+        return false;
+    (void)lw_guard_take(&list->guard, GUARD); /* [G3] */
+    at = find(&list->first, id, NULL);
+    for (; index > 0 && *at != NULL; index--)
+        at = find(&(*at)->next, id, NULL);
+    if (*at != NULL)
+        *hold = (*at)->hold;
+    index = *at == NULL;
+    lw_guard_drop(&list->guard, GUARD); /* [G3] */
+    return index == 0;
 }
 
 /* Under the lock's guard, under which it would queue. */
@@ -173,6 +198,14 @@ static int rename_owner(lw_lock *lock, const struct lw_record *task, uint64_t id
     return err;
 }
 
+static void tell_of_change(void)
+{
+    void (*tell)(void) = lw_load_rlx(&lw_owner_changed);
+
+    if (tell != NULL)
+        tell();
+}
+
 /* From here on it is the other's, if that one is there to have it. */
 static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given)
 {
@@ -180,19 +213,22 @@ static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given)
     struct list *list = list_of(given->id);
     int err = 0;
 
-    if (!lw_ctl_give(task, generation)) /* [G1] */
+    if (!lw_ctl_raise(task, generation, LW_GIVEN)) /* [G1] */
         return -ESRCH;
     lw_asym_heavy();                          /* [G1] */
     (void)lw_guard_take(&list->guard, GUARD); /* [G3] */
-    if (!is_alive(task, generation))          /* [G1] */
+    if (!lw_ctl_lives(task, generation))          /* [G1] */
         err = -ESRCH;
     else if (lw_hold_mode(&given->hold) != LW_HOLD_UNITS)
         err = rename_owner(lock, task, given->id);
-    if (err == 0) {
-        lw_store_rlx(&given->next, list->first);
-        list->first = given;
+    if (err == 0) { /* at the end: who looks at it one by one would see one before it twice */
+        lw_store_rlx(&given->next, NULL);
+        lw_store_rlx(find_end(list), given);
     }
     lw_guard_drop(&list->guard, GUARD); /* [G3] */
+    /* Who waits for the lock waits for one who waits: that may close a circle, and nobody walks. */
+    if (err == 0 && lw_wait_is_blocked(lw_load_acq(&lw_record_cold(task)->wait))) /* [G4] */
+        tell_of_change();
     return err;
 }
 
@@ -216,7 +252,7 @@ static int transfer(lw_lock *lock, struct lw_record *me, lw_task task, const voi
 
     if (err < 0 || task.id == lw_record_id(me))
         return err;
-    if (to == NULL || !is_alive(to, lw_id_generation(task.id)))
+    if (to == NULL || !lw_ctl_lives(to, lw_id_generation(task.id)))
         return -ESRCH;
     given = lw_hold_chunk_take();
     if (given == NULL)
@@ -241,7 +277,7 @@ static int transfer_by_kind(lw_lock *lock, lw_task task)
 
     if (!lw_owned(lock))
         return -EPERM;
-    if (to == NULL || !is_alive(to, lw_id_generation(task.id)))
+    if (to == NULL || !lw_ctl_lives(to, lw_id_generation(task.id)))
         return -ESRCH;
     return lock->kind->set_owner(lock, task);
 }

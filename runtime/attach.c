@@ -15,9 +15,9 @@ static void detach(void *arg)
     struct lw_thread *thread = arg;
     struct lw_cold *cold = lw_record_cold(thread->current);
 
-    if (lw_holds_are_left(thread->current)) {
+    if (lw_task_is_to_settle(thread->current)) {
         lw_thread_tls = thread; /* it may have been cleared before destructors ran */
-        lw_holds_abandon(thread->current);
+        lw_task_settle(thread->current, 0);
     }
     lw_store_rlx(&cold->shields, 0);
     lw_fiber_end(thread->current);
@@ -42,6 +42,7 @@ static int attach(void)
         return -ENOMEM;
     }
     lw_store_rlx(&record->fn, NULL);
+    lw_store_rlx(&record->arg, NULL);
     lw_store_rlx(&record->site, 0);
     lw_store_rel(&record->peer, LW_PEER_DETACHED); /* [R4] */
     lw_store_rel(&record->place, LW_PLACE_GUEST);  /* [R4] */

@@ -51,6 +51,22 @@ void lw_deliver_more(struct lw_record *me)
     lw_store_rlx(&cold->cancels, (uint8_t)(all < UINT8_MAX ? all : UINT8_MAX));
 }
 
+void (*lw_asked_again)(struct lw_record *me, uint64_t flags);
+
+void lw_force_restore(struct lw_record *me, uint64_t flags)
+{
+    if (flags != 0 && lw_asked_again != NULL)
+        lw_asked_again(me, flags);
+}
+
+void lw_wait_restore(struct lw_record *me, enum lw_outcome outcome)
+{
+    if (outcome == LW_CANCELLED)
+        lw_wait_undeliver(me);
+    else if (outcome == LW_FORCED)
+        lw_force_restore(me, lw_load_rlx(&lw_record_cold(me)->cancels));
+}
+
 void lw_cancel_restore(struct lw_record *me)
 {
     lw_wait_undeliver(me);

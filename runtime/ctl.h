@@ -85,16 +85,38 @@ LW_INLINE bool lw_ctl_withdraw(struct lw_record *record, uint32_t generation, ui
     return true;
 }
 
-/* From here on the task looks for holds that it is handed; false: that life is over. */
-LW_INLINE bool lw_ctl_give(struct lw_record *record, uint32_t generation)
+/* Set flags; false: that life is over. */
+LW_INLINE bool lw_ctl_raise(struct lw_record *record, uint32_t generation, uint64_t flags)
 {
     uint64_t ctl = lw_load_rlx(&record->ctl);
 
     do {
         if (lw_ctl_is_over(ctl, generation))
             return false;
-    } while (!lw_cas_rlx(&record->ctl, &ctl, ctl | LW_GIVEN)); /* [G1] */
+    } while (!lw_cas_rlx(&record->ctl, &ctl, ctl | flags)); /* [G1] [A1] [W3] */
     return true;
+}
+
+/* Take flags back, of that life only.  Those that were there. */
+LW_INLINE uint64_t lw_ctl_lower(struct lw_record *record, uint32_t generation, uint64_t flags)
+{
+    uint64_t ctl = lw_load_rlx(&record->ctl);
+
+    do {
+        if (lw_ctl_is_over(ctl, generation) || (ctl & flags) == 0)
+            return 0;
+    } while (!lw_cas_rlx(&record->ctl, &ctl, ctl & ~flags));
+    return ctl & flags;
+}
+
+/* That life is there, and takes what others hand it: it has not said that it ends. */
+LW_INLINE bool lw_ctl_lives(const struct lw_record *record, uint32_t generation)
+{
+    uint64_t ctl = lw_load_acq(&record->ctl), place = lw_load_acq(&record->place); /* [R1] [R4] */
+
+    return !lw_ctl_is_over(ctl, generation) && (place & LW_PLACE_ENDED) == 0 &&
+           /* Without the second look the place may be that of the slot's next life. */
+           lw_recheck(!lw_ctl_is_over(lw_load_rlx(&record->ctl), generation));
 }
 
 /* End the life that was seen in `ctl`, whatever is asked of it meanwhile.  True for exactly one of

@@ -25,6 +25,7 @@ enum { UNWATCHED, WATCHING, WATCHED };
 
 static uint32_t watch;
 bool lw_is_forked;
+void (*lw_forked_hook)(void);
 
 static bool has_threads(void)
 {
@@ -36,12 +37,13 @@ static bool has_threads(void)
 
 static void in_child(void)
 {
-    if (lw_is_forked || has_threads()) {
-        lw_is_forked = true;
+    lw_is_forked |= has_threads();
+    if (lw_forked_hook != NULL)
+        lw_forked_hook();
+    if (lw_is_forked)
         lw_thread_tls = NULL;
-    } else if (lw_thread_tls != NULL) {
+    else if (lw_thread_tls != NULL)
         lw_thread_tls->tid = lw_sys.thread_number();
-    }
 }
 
 int lw_fork_init(void)

@@ -13,6 +13,10 @@
  * by all that takes a guard: a thread that the child does not have may have been holding it. */
 extern bool lw_is_forked; /* written while the process has one thread */
 
+/* Called in every child, while it has one thread, and when lw_is_forked says what it is; NULL:
+ * there is none. */
+extern void (*lw_forked_hook)(void);
+
 LW_INLINE bool lw_forked(void)
 {
     return lw_unlikely(lw_is_forked);

@@ -241,9 +241,13 @@ static void leave_queue(struct lw_group *group, struct lw_record *me)
     lw_guard_drop(word_of(group), GUARD);
 }
 
+/* The end of a group goes on waiting whatever happens. */
+enum how { MAY_FAIL, ENDS, ENDS_SHIELDED };
+
 static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec deadline,
-                      const void *site, bool shielded)
+                      const void *site, enum how how)
 {
+    bool shielded = how == ENDS_SHIELDED;
     enum lw_outcome outcome;
     bool waits;
 
@@ -251,6 +255,7 @@ static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec dead
         return 0;
     if (deadline == LW_NOW)
         return -ETIMEDOUT;
+    lw_store_rlx(&lw_record_cold(me)->mode, how == MAY_FAIL ? LW_GROUP_WAIT_MAY_FAIL : 0);
     (void)lw_guard_take(word_of(group), GUARD);
     waits = join_queue(group, me, deadline, site, shielded);
     lw_guard_drop(word_of(group), GUARD);
@@ -274,7 +279,7 @@ int lw_group_wait(lw_group *group, lw_nsec deadline)
     if (is_child_here(group))
         return -EDEADLK;
     err = lw_wait_enter(&me, deadline);
-    return err < 0 ? err : wait_group(group, me, deadline, __builtin_return_address(0), false);
+    return err < 0 ? err : wait_group(group, me, deadline, __builtin_return_address(0), MAY_FAIL);
 }
 
 /* A plain thread without memory for a record cannot be woken: it looks now and then. */
@@ -286,18 +291,27 @@ static void await_by_looking(struct lw_group *group)
         lw_sys.futex_wait(&word, 0, lw_sys.now() + LW_MS);
 }
 
-/* Wait for all children, whatever happens; true: the caller was cancelled meanwhile. */
-static bool await_all(struct lw_group *group, struct lw_record *me, const void *site)
+/* Wait for all children, whatever happens.  A cancel is passed on, a request to let go is not; both
+ * are still the caller's. */
+static void await_all(struct lw_group *group, struct lw_record *me, const void *site)
 {
     bool cancelled = false;
+    uint64_t forced = 0;
     int err;
 
-    while ((err = wait_group(group, me, LW_FOREVER, site, cancelled)) < 0) {
+    while ((err = wait_group(group, me, LW_FOREVER, site,
+                            cancelled ? ENDS_SHIELDED : ENDS)) < 0) {
+        if (err == -EDEADLK) {
+            forced |= lw_load_rlx(&lw_record_cold(me)->cancels);
+            continue;
+        }
         if (err == -ECANCELED)
             cancelled = true;
         tear_down(group);
     }
-    return cancelled;
+    if (cancelled)
+        lw_cancel_restore(me);
+    lw_force_restore(me, forced);
 }
 
 int lw_group_end(lw_group *group, int status)
@@ -305,7 +319,6 @@ int lw_group_end(lw_group *group, int status)
     const void *site = __builtin_return_address(0);
     struct lw_record *me;
     int err, cleanup = 0;
-    bool cancelled = false;
 
     if (is_child_here(group))
         return -EDEADLK;
@@ -317,7 +330,7 @@ int lw_group_end(lw_group *group, int status)
         tear_down(group);
     err = lw_wait_enter(&me, LW_FOREVER);
     if (err == 0)
-        cancelled = await_all(group, me, site);
+        await_all(group, me, site);
     else if (err == -ENOMEM)
         await_by_looking(group);
     else if (status >= 0)
@@ -326,8 +339,6 @@ int lw_group_end(lw_group *group, int status)
     if (status >= 0 && lw_group_failure(group) < 0)
         status = lw_group_failure(group);
     lw_store_rlx(&group->_failure, 0);
-    if (cancelled) /* it was passed on, and is still the caller's */
-        lw_cancel_restore(me);
     return status;
 }
 

@@ -180,12 +180,24 @@ static struct lw_job *next_job(struct lw_helpers *set, struct helper *me, struct
     return job != NULL || leaves ? job : idle_wait(set, me);
 }
 
+/* The job (NULL: none) that the thread works for is in its record, so that a detector knows who
+ * waits for it.  Whoever waits for a lookup holds nothing up: it is no call of the user's. */
+static void work_for(const struct lw_job *job)
+{
+    struct lw_record *me = job == NULL || is_owned(job) ? lw_current() : lw_current_or_attach();
+
+    if (me != NULL)
+        lw_store_rlx(&me->arg, (void *)(uintptr_t)job);
+}
+
 /* Returns with the guard held who is to be woken, or NULL. */
 static struct lw_record *run_job(struct lw_helpers *set, struct lw_job *job)
 {
     struct lw_record *waiter;
 
+    work_for(job);
     job->work(job);
+    work_for(NULL);
     lw_guard_take(&set->guard, GUARD);
     if (job->state == LW_JOB_ABANDONED) {
         lw_guard_drop(&set->guard, GUARD);

@@ -395,6 +395,8 @@ ssize_t lw_recvmsg(int fd, struct msghdr *message, int flags, lw_nsec deadline)
         return result;
     if (result == -ECANCELED) /* for the next wait to say */
         lw_cancel_restore(call.me);
+    else if (result == -EDEADLK)
+        lw_wait_restore(call.me, LW_FORCED);
     return (ssize_t)whole.moved;
 }
 

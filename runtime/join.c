@@ -78,7 +78,7 @@ LW_INLINE int look_up(lw_task task, struct lw_record **record, uint64_t *ctl, ui
  * the word is a pointer, whose tag is NONE; of a guest it is DETACHED.) */
 static struct lw_record *joiner_for_ever(const struct lw_record *record)
 {
-    uint64_t peer = lw_load_sc(&record->peer), wait; /* [J2] */
+    uint64_t peer = lw_load_sc(&record->peer), wait, again; /* [J2] */
     struct lw_record *joiner;
     const struct lw_cold *cold;
     bool for_ever;
@@ -91,9 +91,10 @@ static struct lw_record *joiner_for_ever(const struct lw_record *record)
     for_ever = lw_load_rlx(&cold->deadline) == LW_FOREVER &&
                lw_load_rlx(&cold->kind) == LW_WAIT_JOIN; /* a select has other ways out */
     lw_fence_acq(); /* [J3] */
+    again = lw_load_rlx(&cold->wait);
     /* Without the second look the deadline may be that of its next wait: a cycle that is none. */
-    if (!lw_peer_means(peer, wait) || !lw_wait_can_end(wait) ||
-        lw_recheck(lw_load_rlx(&cold->wait) != wait))
+    if (!lw_peer_means(peer, wait) || !lw_wait_is_blocked(wait) ||
+        lw_recheck(!lw_wait_is_still(wait, again)))
         return NULL;
     return for_ever ? joiner : NULL;
 }
@@ -169,8 +170,7 @@ static LW_NOINLINE int join_slow(lw_task task, int *status, lw_nsec deadline, co
         outcome = lw_wait_finish(me);
     if (outcome != LW_GRANTED && lw_peer_leave(record, ctl, mine))
         return lw_wait_error(me, outcome);
-    if (outcome == LW_CANCELLED)
-        lw_cancel_restore(me);
+    lw_wait_restore(me, outcome);
     return reap(record, ctl, status);
 }
 

@@ -51,6 +51,13 @@ int lw_poll_watch(int fd, short events, bool *armed, struct lw_record *me, struc
     return err;
 }
 
+bool lw_poll_look(int fd, short events)
+{
+    struct lw_io_call call = {.fd = fd, .events = events};
+
+    return lw_io_look(&call, NULL) != -EAGAIN;
+}
+
 /* Moved: the edge may have been for another who waits. */
 void lw_poll_leave(int fd, struct lw_node *node)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue of an object that is waited for: circular, `tail` is the object's one pointer (void *
- * in public structs).  All under the object's guard. */
+ * in public structs).  All under the object's guard; but a detector follows the links `prev` of
+ * records without it (locksmith/walk.c). */
 #ifndef LW_RUNTIME_QUEUE_H
 #define LW_RUNTIME_QUEUE_H
 
@@ -54,16 +55,30 @@ LW_INLINE struct lw_node *lw_queue_head(void *const *tail)
     return last != NULL ? last->next : NULL;
 }
 
+/* Who waits there, if anybody, is that task alone, by its arms. */
+LW_INLINE bool lw_queue_is_of(void *const *tail, const struct lw_record *record)
+{
+    struct lw_node *head = lw_queue_head(tail), *node = head;
+
+    while (node != NULL && lw_node_record(node) == record) {
+        node = node->next;
+        if (node == head)
+            return true;
+    }
+    return node == NULL;
+}
+
 LW_INLINE void lw_queue_push(void **tail, struct lw_node *node)
 {
     struct lw_node *last = (struct lw_node *)*tail;
 
     if (last == NULL) {
-        node->next = node->prev = node;
+        node->next = node;
+        lw_store_rlx(&node->prev, node);
     } else {
         node->next = last->next;
-        node->prev = last;
-        last->next->prev = node;
+        lw_store_rlx(&node->prev, last);
+        lw_store_rlx(&last->next->prev, node);
         last->next = node;
     }
     *tail = node;
@@ -87,11 +102,12 @@ LW_INLINE void lw_queue_remove(void **tail, struct lw_node *node)
         *tail = NULL;
     } else {
         node->prev->next = node->next;
-        node->next->prev = node->prev;
+        lw_store_rlx(&node->next->prev, node->prev);
         if (*tail == (void *)node)
             *tail = node->prev;
     }
-    node->next = node->prev = NULL;
+    node->next = NULL;
+    lw_store_rlx(&node->prev, NULL);
 }
 
 LW_INLINE struct lw_node *lw_queue_pop(void **tail)

@@ -39,9 +39,13 @@
 /* Flags of ctl. */
 enum {
     LW_LIVE = 1,       /* from the spawn (a guest: its first use) until the record is given back */
-    LW_FORCE = 2,      /* a force request is there (locksmith) */
+    LW_FORCE = 2,      /* it is asked to let go, and to hear it at a wait: ends one, once */
     LW_STOP_ASKED = 4, /* the stop of its runtime has cancelled it */
     LW_GIVEN = 8,      /* others have handed it holds, and it looks for more: for good */
+    LW_ASKED = 16,     /* somebody has asked it to let go, and it looks: for good */
+    LW_ANSWERED = 32,  /* whom it has asked has said something: ends a wait as FORCE does */
+    LW_FIRST = 64,     /* in queues for locks it goes in front, by its own wish */
+    LW_FORCIBLE = 128, /* LW_TASK_FORCIBLE */
     LW_CTL_FRESH_SHIFT = 16,    /* cancels not yet delivered, saturating */
     LW_CTL_REQUESTS_SHIFT = 24, /* cancels in all, less the withdrawn, saturating */
     LW_CTL_COUNT_MAX = 255,
@@ -49,6 +53,7 @@ enum {
 
 #define LW_CTL_FRESH_MASK (UINT64_C(255) << LW_CTL_FRESH_SHIFT)
 #define LW_CTL_REQUESTS_MASK (UINT64_C(255) << LW_CTL_REQUESTS_SHIFT)
+#define LW_CTL_FORCE_MASK ((uint64_t)LW_FORCE | LW_ANSWERED)
 #define LW_CTL_GENERATION(ctl) ((uint32_t)((ctl) >> 32))
 
 /* The word `place`: where the task lives; constant from its first run to its end, but for ENROLLED
@@ -73,7 +78,7 @@ struct lw_record {
         lw_fn *fn;
         intptr_t status;    /* once peer says DONE */
     };
-    void *arg;
+    void *arg;              /* of a guest that is a helper: the job that it does */
     uint64_t place;
     uint64_t site;          /* spawn call site:48 | the group's epoch at spawn:16 */
     union {
@@ -112,12 +117,12 @@ struct lw_cold {
     uint64_t owner;         /* of the head waiter only: who owns the object, or a total */
     struct lw_node node;
     int64_t deadline;
-    uint32_t since, owner_since; /* coarse milliseconds */
+    uint32_t since, forced_at; /* coarse milliseconds; of the wait, and when it last gave way */
     const void *site;
     /* line 2: more of the wait */
     void *data;             /* where a waker delivers, or what it takes */
     const char *object_name;
-    uint64_t request;       /* locksmith */
+    void *first;            /* LW_FIRST: what is done once it has queued (primitives/lock.h) */
     union {
         uint64_t target;    /* id of the task waited for */
         uint64_t arrival;   /* in a queue by priority: its place among equal ones */

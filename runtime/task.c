@@ -18,6 +18,7 @@
 #define SITE_MASK ((UINT64_C(1) << 48) - 1)
 
 void (*lw_holds_abandon)(struct lw_record *record);
+void (*lw_asked_ends)(struct lw_record *me, int status, bool over);
 
 /* ---- records and caches of threads that have no worker */
 
@@ -191,6 +192,8 @@ static int spawn_in(lw_task *task, lw_fn *fn, void *arg, const lw_task_options *
         lw_store_rel(&record->peer, task == NULL ? (uint64_t)LW_PEER_DETACHED : lw_peer_none(ctl));
     if (task != NULL)
         name_task(task, record, ctl);
+    if (options != NULL && (options->flags & LW_TASK_FORCIBLE) != 0)
+        ctl |= LW_FORCIBLE;
     fill(record, ctl, fn, arg,
          place_in(runtime, class) | (group != NULL ? LW_PLACE_CHILD : 0) |
              (options != NULL ? take_options(record, options) : 0),
@@ -274,13 +277,25 @@ int lw_task_spawn_child(lw_fn *fn, void *arg, const lw_task_options *options, co
 
 /* ---- the end */
 
+LW_NOINLINE void lw_task_settle(struct lw_record *me, int status)
+{
+    bool asked = (lw_load_rlx(&me->ctl) & LW_ASKED) != 0 && lw_asked_ends != NULL;
+
+    if (asked)
+        lw_asked_ends(me, status, false);
+    if (lw_holds_abandon != NULL)
+        lw_holds_abandon(me);
+    if (asked)
+        lw_asked_ends(me, status, true);
+}
+
 /* What of the task lay in its cold record. */
-LW_INLINE void leave_cold(struct lw_record *record)
+LW_INLINE void leave_cold(struct lw_record *record, int status)
 {
     struct lw_cold *cold = lw_record_cold(record);
 
-    if (lw_unlikely(lw_holds_are_left(record)))
-        lw_holds_abandon(record);
+    if (lw_unlikely(lw_task_is_to_settle(record)))
+        lw_task_settle(record, status);
     lw_timer_unlink(cold);
     if (cold->shields != 0) /* else a task that never waited would touch one line more */
         lw_store_rlx(&cold->shields, 0);
@@ -300,7 +315,7 @@ void lw_task_finish(struct lw_worker *worker, struct lw_record *record, int stat
     struct lw_group *group = NULL;
     void *task;
 
-    leave_cold(record);
+    leave_cold(record, status);
     task = lw_apart_begin(worker->thread);
     lw_stack_unpromise(&worker->stacks, (unsigned)(place >> LW_PLACE_CLASS_SHIFT) & 31u);
     lw_apart_end(task);

@@ -17,7 +17,8 @@ struct lw_thread {
     struct lw_record *current;
     struct lw_worker *worker;  /* NULL: a guest */
     int32_t budget;
-    /* Lock word of `current` as an owner; 0: not asked for since it was switched to. */
+    /* Lock word of `current` as an owner, 0: not asked for since it was switched to; in the place
+     * of the flags, those that a mutex had which it took last (mutex.c). */
     uint64_t owner;
     struct lw_cold *cold;      /* of `current`, once owner is set */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread that watches the workers; the same one will look for deadlocks.
+/* The thread that watches the workers; the same one looks for deadlocks (lw_tick_duty).
  *
  * Each 10 ms, while any worker is awake, it looks at each of them.
  *
@@ -15,6 +15,8 @@
  *   worker joins, so that as many as were asked for can run.  When the stuck one returns there is
  *   one too many: spares whose number is above what is allowed give away what they have and go to
  *   sleep, and are not woken for work.
+ * - When all who are allowed to run sleep so, and tasks are ready, others are told
+ *   (lw_tick_exhausted), also whether a spare could be had.
  *
  * What it asks for are hints, relaxed: one that is overlooked is made again at the next look.
  *
@@ -45,12 +47,15 @@ enum {
 
 static struct {
     pthread_t thread;
-    unsigned users;       /* runtimes; under the runtimes' lock */
+    uint32_t users;       /* runtimes; written under the runtimes' lock */
     uint32_t word;        /* futex: changes when somebody wants the thread */
     uintptr_t generation; /* of the thread that is to run; an older one leaves */
 } tick;
 
 uint32_t lw_tick_asleep;
+lw_nsec (*lw_tick_duty)(lw_nsec now, bool quiet);
+void (*lw_tick_over)(void);
+bool (*lw_tick_exhausted)(const struct lw_exhausted *exhausted);
 
 void lw_tick_wake(void)
 {
@@ -78,6 +83,9 @@ uint32_t lw_busy_ms(uint64_t id, uint32_t now_ms)
 struct look {
     lw_nsec now;
     uint32_t stuck;
+    uint32_t blocked;  /* of these: the kernel says so */
+    bool queued;       /* somebody has tasks that are ready */
+    struct lw_exhausted exhausted;
     bool neglect;      /* somebody runs one task for long, and has others that wait */
     unsigned busy;     /* notes in busy[], over all runtimes */
 };
@@ -96,11 +104,16 @@ static void note_busy(struct look *look, const struct lw_worker *worker,
 
 /* The worker is inside a system call that does not return; or that cannot be told, for want of a
  * descriptor: then a spare too many is better than none. */
-static bool is_blocked(const struct lw_thread *thread)
+static void look_into(struct look *look, const struct lw_thread *thread)
 {
     char state = lw_sys.thread_state(thread->tid);
+    const struct lw_record *record = lw_load_rlx(&thread->current);
+    bool blocked = state == 'S' || state == 'D';
 
-    return state == 'S' || state == 'D' || state == 0;
+    look->stuck += blocked || state == 0;
+    look->blocked += blocked;
+    if (blocked && record != NULL && look->exhausted.count < LW_EXHAUSTED_TOLD)
+        look->exhausted.tasks[look->exhausted.count++] = lw_load_rlx(&lw_record_cold(record)->id);
 }
 
 /* It has not looked outside for long, though there is something. */
@@ -110,6 +123,12 @@ static bool is_overdue(const struct lw_worker *worker, lw_nsec now)
            (lw_load_rlx(&worker->poller.registered) != 0 &&
             now - lw_load_rlx(&worker->polled_at) > LW_UNPOLLED_MAX_NS) ||
            !lw_inject_is_empty(&worker->runtime->inject);
+}
+
+static bool has_queued(const struct lw_worker *worker)
+{
+    return lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 ||
+           lw_deque_size(&worker->fresh) > 0;
 }
 
 static void look_at(struct lw_worker *worker, struct look *look)
@@ -127,16 +146,15 @@ static void look_at(struct lw_worker *worker, struct look *look)
     overdue = is_overdue(worker, look->now);
     if (overdue)
         lw_store_rlx(&worker->look_at, 0);
-    if (overdue || lw_load_rlx(&worker->next) != NULL || lw_ring_size(&worker->ready) > 0 ||
-        lw_deque_size(&worker->fresh) > 0) {
+    if (overdue || has_queued(worker)) {
+        look->queued |= has_queued(worker) || !lw_inject_is_empty(&worker->runtime->inject);
         lw_maybe_wake_a_worker(worker->runtime);
         look->neglect |= worker->quiet_looks >= 2;
     }
     if (worker->quiet_looks < 2)
         return;
     note_busy(look, worker, thread);
-    if (is_blocked(thread))
-        look->stuck++;
+    look_into(look, thread);
 }
 
 /* Those who do dispatch are asked to look around, at their next one. */
@@ -152,13 +170,28 @@ static void ask_for_help(struct lw_runtime *runtime, uint32_t count)
     }
 }
 
+/* All who were allowed to run are blocked, and tasks are ready.  Told of once, until nobody is
+ * blocked any more; and again, if there is no spare any more. */
+static void tell_of_exhausted(struct lw_runtime *runtime, struct look *look, bool spare)
+{
+    unsigned told = spare ? 1 : 2;
+
+    look->exhausted.runtime = runtime->name;
+    look->exhausted.spare = spare;
+    look->exhausted.blocked = look->blocked;
+    if (runtime->exhaustion_told < told && lw_tick_exhausted != NULL &&
+        lw_tick_exhausted(&look->exhausted))
+        runtime->exhaustion_told = (uint8_t)told;
+}
+
 /* All asleep in the last stage. */
 static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
 {
     uint32_t count = lw_worker_count(runtime), stuck, asleep = 0, limit, before;
+    bool spare;
 
-    look->stuck = 0;
-    look->neglect = false;
+    look->stuck = look->blocked = look->exhausted.count = 0;
+    look->neglect = look->queued = false;
     for (uint32_t i = 0; i < count; i++) {
         look_at(runtime->workers[i], look);
         asleep += lw_load_rlx(&runtime->workers[i]->asleep) % 2 != 0 &&
@@ -176,9 +209,14 @@ static bool look_at_runtime(struct lw_runtime *runtime, struct look *look)
     /* Those that sleep as workers shall sleep as spares: nobody else wakes them for work then. */
     for (uint32_t i = limit; i < count && i < before; i++)
         lw_poller_ring(&runtime->workers[i]->poller);
+    spare = before < count && before < limit;
     if (stuck > 0 && count < limit && count < LW_WORKERS_MAX &&
         lw_load_rlx(&runtime->state) != LW_RUNTIME_LEAVING)
-        (void)lw_worker_start(runtime, count); /* without threads it stays as it is */
+        spare |= lw_worker_start(runtime, count) == 0; /* without threads it stays as it is */
+    if (stuck == 0)
+        runtime->exhaustion_told = 0;
+    else if (look->queued && look->blocked >= (count < before ? count : before))
+        tell_of_exhausted(runtime, look, spare);
     return asleep == count;
 }
 
@@ -237,6 +275,23 @@ static bool trim_now_and_then(bool quiet)
 
 /* ---- the thread */
 
+static lw_nsec do_duty(bool quiet)
+{
+    lw_nsec (*duty)(lw_nsec now, bool quiet) = lw_load_rlx(&lw_tick_duty);
+
+    return duty != NULL ? duty(lw_sys.now(), quiet) : LW_FOREVER;
+}
+
+/* Until then, or until somebody wants the thread; with what it does besides. */
+static void rest(uint32_t seen, lw_nsec until)
+{
+    lw_nsec due;
+
+    while ((due = do_duty(false)) < until && lw_load_rlx(&tick.word) == seen)
+        lw_sys.futex_wait(&tick.word, seen, due);
+    lw_sys.futex_wait(&tick.word, seen, until);
+}
+
 static void *tick_main(void *arg)
 {
     unsigned quiet_looks = 0;
@@ -263,11 +318,11 @@ static void *tick_main(void *arg)
             quiet = !lw_recheck(!look_at_all());
             lw_runtimes_unlock();
             if (quiet)
-                lw_sys.futex_wait(&tick.word, seen, LW_FOREVER);
+                lw_sys.futex_wait(&tick.word, seen, do_duty(true));
             lw_store_rlx(&lw_tick_asleep, 0);
             quiet_looks = 0;
         } else {
-            lw_sys.futex_wait(&tick.word, seen, lw_sys.now() + PERIOD_NS);
+            rest(seen, lw_sys.now() + PERIOD_NS);
         }
     }
 }
@@ -279,19 +334,27 @@ int lw_tick_start(void)
     if (tick.users == 0)
         err = -lw_sys.thread_create(&tick.thread, NULL, tick_main, (void *)tick.generation);
     if (err == 0)
-        tick.users++;
+        lw_store_rlx(&tick.users, tick.users + 1);
     return err;
+}
+
+bool lw_tick_runs(void)
+{
+    return lw_load_rlx(&tick.users) != 0;
 }
 
 void lw_tick_stop(void)
 {
     pthread_t thread = tick.thread;
 
-    if (--tick.users > 0)
+    lw_store_rlx(&tick.users, tick.users - 1);
+    if (tick.users > 0)
         return;
     lw_store_rel(&tick.generation, tick.generation + 1);
     lw_tick_wake();
     lw_runtimes_unlock(); /* the thread may be about to take it; another start makes a new one */
     (void)lw_sys.thread_join(thread, NULL);
+    if (lw_tick_over != NULL)
+        lw_tick_over();
     lw_runtimes_lock();
 }

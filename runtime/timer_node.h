@@ -34,8 +34,13 @@ LW_INLINE bool lw_timer_expire(struct lw_cold *cold, int64_t now)
     uint64_t seen = lw_load_acq(&cold->wait); /* [W1] */
 
     lw_store_rlx(&cold->timer_when, LW_TIMER_NONE); /* [W4] */
-    return lw_wait_can_end(seen) && lw_load_rlx(&cold->deadline) <= now &&
-           lw_wait_end_word(cold, seen, LW_TIMEOUT);
+    if (lw_load_rlx(&cold->deadline) > now)
+        return false;
+    if (lw_unlikely(lw_wait_is_claimed(seen))) {
+        (void)lw_wait_mark(cold, seen, LW_TIMEOUT_PENDING); /* else it is looked at again soon */
+        return false;
+    }
+    return lw_wait_can_end(seen) && lw_wait_end_word(cold, seen, LW_TIMEOUT);
 }
 
 /* The wait there is now relies on the node: it is to be linked again, for *deadline. */

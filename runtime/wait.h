@@ -53,6 +53,11 @@ LW_INLINE int lw_wait_enter(struct lw_record **me, lw_nsec deadline);
  * object's guard unless the outcome says a waker took it (GRANTED, RETRY). */
 enum lw_outcome lw_wait_finish(struct lw_record *me);
 
+/* lw_wait_finish() of a plain thread, which looks after something else every so often: look(arg),
+ * which may not wait: true: the wait ends with LW_RETRY. */
+enum lw_outcome lw_wait_finish_looking(struct lw_record *me, lw_nsec every, bool (*look)(void *arg),
+                                       void *arg);
+
 /* The same pair for a wait that neither cancel nor force ends (a re-acquire): both calls, or
  * neither. */
 void lw_wait_begin_shielded(struct lw_record *me, enum lw_wait_kind kind, const void *object,
@@ -71,6 +76,10 @@ void lw_wait_abort(struct lw_record *me);
 /* The negative errno value for an outcome: 0, -ETIMEDOUT (-EINVAL for a deadline that was a
  * duration), -ECANCELED, -EDEADLK, -EPIPE.  RETRY and OVERTAKE are the caller's. */
 int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome);
+
+/* The caller says something else than how its wait ended: a cancel, or a request, that has ended it
+ * is due again at the next one. */
+void lw_wait_restore(struct lw_record *me, enum lw_outcome outcome);
 
 /* -ETIMEDOUT, or -EINVAL for a positive deadline from before the library was loaded. */
 int lw_timeout_error(lw_nsec deadline);
@@ -109,6 +118,24 @@ void lw_wake_batch_run_ended(struct lw_wake_batch *batch);
  * made runnable. */
 bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome);
 
+/* Who looks at waits as they begin (locksmith/walk.c); NULL: nobody.  Called by who is about to
+ * leave, if it is a plain thread, or holds something, or its end is waited for; with the word of
+ * its wait: true: that has ended the caller's wait, with LW_FORCED, and it goes on. */
+extern bool (*lw_wait_watcher)(struct lw_record *me, uint64_t wait);
+
+/* Who keeps count of it (locksmith/resolve.c); NULL: nobody.  Called by a task or thread whose wait
+ * was ended by force, before it goes on; asked: by a request, and else by the detector. */
+extern void (*lw_wait_gave_way)(struct lw_record *me, bool asked);
+
+/* LW_FORCE or LW_ANSWERED was raised in the task's word: end the wait there is, unless it is
+ * shielded; else its next one sees the flag. */
+void lw_wait_disturb(struct lw_record *record, uint32_t generation);
+
+/* A locksmith has claimed the wait that had the word `seen` (lw_wait_claim()): end it by force, or
+ * (false: it has been granted, or something has become due) let it go, which does what is due. */
+bool lw_wait_force(struct lw_record *record, uint64_t seen, enum lw_outcome outcome);
+void lw_wait_let_go(struct lw_record *record, uint64_t seen);
+
 /* ---- arms of lw_select() on what the runtime has.  watch: 0: the wait that the caller has begun
  * will be ended by it; 1: it is worth trying now; or an error.  After 0, when the wait is over,
  * leave. */
@@ -121,6 +148,7 @@ int lw_join_take(lw_task task, int *status);
 /* armed: by this call, in an earlier wait. */
 int lw_poll_watch(int fd, short events, bool *armed, struct lw_record *me, struct lw_node *node);
 void lw_poll_leave(int fd, struct lw_node *node);
+bool lw_poll_look(int fd, short events); /* it is worth a call now; by a plain thread */
 
 /* ---- inline parts */
 

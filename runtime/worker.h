@@ -94,6 +94,7 @@ struct lw_runtime {
     uint32_t worker_count;      /* grows when spares join */
     uint32_t worker_goal;       /* as configured */
     uint32_t worker_limit; /* workers with this number and above sleep: spares not needed now */
+    uint8_t exhaustion_told; /* the tick thread's */
     uint32_t idle_word; /* changes when a worker finds nothing while stopping; a futex */
     uint64_t guest_spawned;
     struct lw_helpers *helpers; /* blocking.c */
@@ -191,17 +192,27 @@ size_t lw_guest_records_idle(void); /* in the cache of all guests: for tests */
  * linked. */
 extern void (*lw_holds_abandon)(struct lw_record *record);
 
-/* The caller ends, and is handed nothing from here on: true: it has something to abandon. */
-LW_INLINE bool lw_holds_are_left(struct lw_record *me)
+/* Requests to let go of locks are the locksmith's; NULL until it is linked.  ends: the task does,
+ * with that status, and answers nothing any more; once before it abandons what it holds, and once
+ * (over) after that.  again: what has ended a wait of the caller is due again, if it still
+ * stands. */
+extern void (*lw_asked_ends)(struct lw_record *me, int status, bool over);
+extern void (*lw_asked_again)(struct lw_record *me, uint64_t flags);
+
+/* The caller ends, and has something left to settle. */
+void lw_task_settle(struct lw_record *me, int status);
+
+/* The caller ends, and is handed nothing, nor asked for anything, from here on: true: it has
+ * something to settle. */
+LW_INLINE bool lw_task_is_to_settle(struct lw_record *me)
 {
     const struct lw_cold *cold = lw_record_cold(me);
 
     lw_store_rel(&me->place, lw_load_rlx(&me->place) | LW_PLACE_ENDED); /* [R4] */
-    lw_asym_light(); /* [G1] of transfer.c */
-    return ((cold->nheld | cold->holds_lost) != 0 ||
-            /* Without the look it leaves what it was handed while it ended. */
-            lw_recheck((lw_load_rlx(&me->ctl) & LW_GIVEN) != 0)) &&
-           lw_holds_abandon != NULL;
+    lw_asym_light(); /* [G1] of transfer.c, [A1] of request.c */
+    return (cold->nheld | cold->holds_lost) != 0 ||
+           /* Without the look it leaves what it was handed, or asked, while it ended. */
+           lw_recheck((lw_load_rlx(&me->ctl) & (LW_GIVEN | LW_ASKED)) != 0);
 }
 
 /* ---- group.c: hooks of the end of a child and of its first wait */
@@ -217,8 +228,10 @@ bool lw_cancel_request(struct lw_record *record, uint32_t generation);
  * once. */
 void lw_cancel_wait(struct lw_record *record, uint32_t generation, struct lw_wake_batch *batch);
 
-/* A cancel that was delivered to the caller, who passed it on, is due again. */
+/* A cancel that was delivered to the caller, who passed it on, is due again; flags of ctl that have
+ * ended its wait are. */
 void lw_cancel_restore(struct lw_record *me);
+void lw_force_restore(struct lw_record *me, uint64_t flags);
 
 /* ---- tick.c: the thread that watches the workers (and later looks for deadlocks) */
 #define LW_TICK_NAME "lw-locksmith"
@@ -226,6 +239,31 @@ int lw_tick_start(void);
 void lw_tick_stop(void);
 void lw_tick_wake(void);
 extern uint32_t lw_tick_asleep;
+
+/* What the thread does besides; NULL: nothing.  Called at each look, and quiet: when all workers
+ * sleep, and after lw_tick_asleep was set.  Returns when it is to be called again; LW_FOREVER:
+ * after a wake.  Not under a lock. */
+extern lw_nsec (*lw_tick_duty)(lw_nsec now, bool quiet);
+
+/* What is done when the thread has ended, by who has ended it; NULL: nothing.  Whether it is
+ * there. */
+extern void (*lw_tick_over)(void);
+bool lw_tick_runs(void);
+
+/* All workers of a runtime are blocked in calls that it knows nothing of, and tasks are ready. */
+enum { LW_EXHAUSTED_TOLD = 8 };
+struct lw_exhausted {
+    const char *runtime; /* its name; NULL */
+    bool spare;          /* another worker has joined */
+    uint32_t blocked;    /* workers */
+    uint32_t count;      /* of tasks[]: ids of those that they run */
+    uint64_t tasks[LW_EXHAUSTED_TOLD];
+};
+
+/* Who is told of that; NULL: nobody.  Under the runtimes' lock: it does not call the program.
+ * False: it has no time; it will be called again. */
+extern bool (*lw_tick_exhausted)(const struct lw_exhausted *exhausted);
+
 /* For how long the task has run without a pause, if it has for long; else 0. */
 uint32_t lw_busy_ms(uint64_t id, uint32_t now_ms);
 

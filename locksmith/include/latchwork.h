@@ -11,7 +11,9 @@
 #include <latchwork/channel.h>
 #include <latchwork/condition.h>
 #include <latchwork/defaults.h>
+#include <latchwork/detector.h>
 #include <latchwork/event.h>
+#include <latchwork/force.h>
 #include <latchwork/futex.h>
 #include <latchwork/group.h>
 #include <latchwork/guard.h>
@@ -19,6 +21,7 @@
 #include <latchwork/keyed_condition.h>
 #include <latchwork/latch.h>
 #include <latchwork/lock.h>
+#include <latchwork/locksmith.h>
 #include <latchwork/mutex.h>
 #include <latchwork/once.h>
 #include <latchwork/priority_lock.h>

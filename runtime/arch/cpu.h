@@ -33,6 +33,9 @@ extern __thread struct lw_thread *lw_thread_tls
 
 #if defined(__x86_64__)
 
+/* Where the frame pointer is, from a saved stack pointer upwards. */
+enum { LW_SAVED_FRAME = 40 };
+
 /* The calling OS thread's struct.  volatile: after a switch the task may be on another thread, so
  * neither the pointer nor the address of the thread-local may be kept by the compiler. */
 static inline __attribute__((always_inline)) struct lw_thread *lw_thread_self(void)
@@ -75,6 +78,8 @@ static inline __attribute__((always_inline)) unsigned long lw_cycles(void)
 }
 
 #elif defined(__aarch64__)
+
+enum { LW_SAVED_FRAME = 80 };
 
 static inline __attribute__((always_inline)) struct lw_thread *lw_thread_self(void)
 {

@@ -39,6 +39,11 @@ static int64_t sys_now_coarse(void)
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+static int64_t sys_time_used(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static void sys_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
 {
 #ifdef LW_TSAN
@@ -174,6 +179,15 @@ static int sys_thread_create(pthread_t *thread, const pthread_attr_t *attributes
                              void *(*start)(void *), void *arg)
 {
     return pthread_create(thread, attributes, start, arg);
+}
+
+static size_t sys_memory_read(void *to, const void *from, size_t size)
+{
+    struct iovec into = {.iov_base = to, .iov_len = size};
+    struct iovec what = {.iov_base = (void *)(uintptr_t)from, .iov_len = size};
+    ssize_t done = process_vm_readv(getpid(), &into, 1, &what, 1, 0);
+
+    return done > 0 ? (size_t)done : 0;
 }
 
 static char sys_thread_state(int tid)
@@ -314,8 +328,10 @@ struct lw_sys lw_sys = {
     .munmap = munmap,
     .mprotect = mprotect,
     .madvise = madvise,
+    .memory_read = sys_memory_read,
     .now = sys_now,
     .now_coarse = sys_now_coarse,
+    .time_used = sys_time_used,
     .futex_wait = sys_futex_wait,
     .futex_wake = sys_futex_wake,
     .thread_create = sys_thread_create,

@@ -26,8 +26,12 @@ struct lw_sys {
     int (*mprotect)(void *at, size_t size, int protection);
     int (*madvise)(void *at, size_t size, int advice);
 
+    /* Copy what may not be there: how many bytes, from the first on, could be read. */
+    size_t (*memory_read)(void *to, const void *from, size_t size);
+
     int64_t (*now)(void);                  /* CLOCK_MONOTONIC in nanoseconds */
     int64_t (*now_coarse)(void);           /* the same, cheap, some milliseconds behind */
+    int64_t (*time_used)(void);            /* by the calling thread, on processors; nanoseconds */
     /* Wait while *word is `expected`, until `deadline` (INT64_MAX: for ever), or woken, or for no
      * reason: the caller looks again.  wake: at most `count` waiters. */
     void (*futex_wait)(uint32_t *word, uint32_t expected, int64_t deadline);

@@ -401,4 +401,5 @@ void sim_memory_fill(struct lw_sys *table)
     table->munmap = map_munmap;
     table->mprotect = map_mprotect;
     table->madvise = map_madvise;
+    table->memory_read = sim_real.memory_read; /* what was freed may not be there, as outside */
 }

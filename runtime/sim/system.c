@@ -52,6 +52,12 @@ static int64_t system_now_coarse(void)
     return sim_now() / 4000000 * 4000000;
 }
 
+/* What is simulated is a clock, not processors. */
+static int64_t system_time_used(void)
+{
+    return 0;
+}
+
 static void system_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline)
 {
     sim_point();
@@ -298,6 +304,7 @@ void sim_system_fill(struct lw_sys *table)
     *table = (struct lw_sys){
         .now = system_now,
         .now_coarse = system_now_coarse,
+        .time_used = system_time_used,
         .futex_wait = system_futex_wait,
         .futex_wake = system_futex_wake,
         .thread_create = sim_thread_create,

@@ -32,9 +32,36 @@ def keeps_the_money(program):
             assert number("transfers", done.stdout) > 20, done.stdout
             assert number("requests", done.stdout) > 7 * 20, done.stdout
             assert number("errors", done.stdout) == 0
+            assert number("deadlocks", done.stdout) > 0, done.stdout
+            assert re.search(r"^  such as +DEADLOCK client \d+ waits for 'account:\d+' of client "
+                             r"\d+, which waits for ", done.stdout, re.M), done.stdout
             assert len(re.findall(r"requests/s", done.stdout)) == 2, done.stdout
         with server.connect() as connection:
             assert connection.call("LOCKS") == b"*0\r\n"
+
+
+def stops_without_the_locksmith(program):
+    """where nobody breaks deadlocks the bank stops, says so, and ends; no money is lost"""
+    with latchkv(program, "--locksmith", "no") as server:
+        for seconds in "50", "1":
+            done = bank(server, "--seconds", seconds, "--accounts", "2", "--clients", "20")
+            assert done.returncode == 1 and "STUCK" in done.stdout, done.stdout
+        assert number("money after", done.stdout) == 2000
+        assert number("deadlocks", done.stdout) == 0
+        with server.connect() as connection:
+            assert connection.call("LOCKS") == b"*0\r\n", "the clients are gone, and their locks"
+
+
+def needs_no_locksmith_in_order(program):
+    """where all take their locks in one order none waits for ever, with a locksmith and without"""
+    for locksmith in "yes", "no":
+        with latchkv(program, "--locksmith", locksmith) as server:
+            done = bank(server, "--seconds", "1", "--accounts", "5", "--clients", "20",
+                        "--in-order", "1")
+            assert done.returncode == 0, done.stdout
+            assert number("money after", done.stdout) == 5000
+            assert number("transfers", done.stdout) > 20, done.stdout
+            assert number("deadlocks", done.stdout) == 0, done.stdout
 
 
 def sees_a_thief(program):
@@ -75,4 +102,5 @@ def options(_):
 
 
 if __name__ == "__main__":
-    run_tests([options, keeps_the_money, sees_a_thief, sees_the_server_end])
+    run_tests([options, keeps_the_money, stops_without_the_locksmith, needs_no_locksmith_in_order,
+               sees_a_thief, sees_the_server_end])

@@ -1,30 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""latchkv from outside: real clients, dying clients, hostile clients, limits, locks, the end."""
+"""latchkv from outside: real clients, dying clients, hostile clients, limits, locks; its end is in
+ends.py."""
 
 import os
-import re
 import resource
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 
-from harness import Connection, command, eventually, free_port, latchkv, run_tests, PATIENCE
-
-SLOW = bool(os.environ.get("LW_TEST_SLOW"))  # under sanitizers and the like
+from harness import (Connection, command, eventually, free_port, info, latchkv, run_tests, PATIENCE,
+                     SLOW)
 
 
 def tool(*argv, **options):
     return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=120, **options)
-
-
-def info(server, name):
-    """A number of INFO."""
-    with server.connect() as connection:
-        text = connection.call("INFO").decode()
-    return int(re.search(r"^%s:(\d+)" % name, text, re.M).group(1))
 
 
 def redis_cli(program):
@@ -456,51 +447,8 @@ def idle_costs_nothing(program):
             client.close()
 
 
-def stops_with_clients(program):
-    """SIGTERM under load, with clients that idle, wait, do not read: in a second, status 0"""
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        with latchkv(program) as server:
-            idle = [server.connect() for _ in range(50)]
-            idle[0].call("SET", "big", b"x" * (1 << 20))
-            idle[0].call("LOCK", "k")
-            idle[1].send(command("LOCK", "k"))
-            idle[2].send(command("GET", "big") * 100)
-            idle[3].send(b"*3\r\n$3\r\nSET\r\n$1\r\n")
-            load = subprocess.Popen(["redis-benchmark", "-p", str(server.port), "-t", "set,get",
-                                     "-c", "50", "-P", "8", "-l", "-q"],
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            assert eventually(lambda: info(server, "connected_clients") > 90)
-            status, seconds = server.stop(stop)
-            load.kill()
-            load.wait()
-            assert status == 0, server.output()
-            assert seconds < (5.0 if SLOW else 1.0), seconds
-            assert idle[4].rest() == b""
-
-
-def second_server_on_the_port(program):
-    """a port just left by a server can be listened on at once"""
-    port = free_port()
-    for _ in range(2):
-        process = subprocess.Popen([program, "--port", str(port)], stderr=subprocess.DEVNULL)
-        try:
-            assert eventually(lambda: can_ping(port))
-        finally:
-            process.terminate()
-        assert process.wait(PATIENCE) == 0
-
-
-def can_ping(port):
-    try:
-        with Connection(port) as connection:
-            return connection.call("PING") == b"+PONG\r\n"
-    except OSError:
-        return False
-
-
 if __name__ == "__main__":
     run_tests([command_line, redis_cli, redis_benchmark, unix_socket, unix_socket_of_others,
                large_values, slow_reader, killed_mid_request, hostile, request_limits, max_clients,
                max_memory, idle_timeout, rate, expiry, scan_guarantee, locks, waiter_that_leaves,
-               many_connections, idle_costs_nothing, stops_with_clients,
-               second_server_on_the_port])
+               many_connections, idle_costs_nothing])

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """latchkv from outside: clients that die, stall or break the protocol while others wait for what
-they hold; and that what was done is answered, at the end too."""
+they hold; that what was done is answered, at the end too; and that end itself."""
 
 import re
+import signal
+import subprocess
 import time
 
-from blackbox import SLOW, info
-from harness import Connection, command, eventually, latchkv, run_tests
+from harness import (Connection, command, eventually, free_port, info, latchkv, run_tests, PATIENCE,
+                     SLOW)
 
 
 def stuff(connection, data):
@@ -181,6 +183,49 @@ def flush_frees(program):
             assert eventually(lambda: info(server, "used_memory") < 1 << 20)
 
 
+def stops_with_clients(program):
+    """SIGTERM under load, with clients that idle, wait, do not read: in a second, status 0"""
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        with latchkv(program) as server:
+            idle = [server.connect() for _ in range(50)]
+            idle[0].call("SET", "big", b"x" * (1 << 20))
+            idle[0].call("LOCK", "k")
+            idle[1].send(command("LOCK", "k"))
+            idle[2].send(command("GET", "big") * 100)
+            idle[3].send(b"*3\r\n$3\r\nSET\r\n$1\r\n")
+            load = subprocess.Popen(["redis-benchmark", "-p", str(server.port), "-t", "set,get",
+                                     "-c", "50", "-P", "8", "-l", "-q"],
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            assert eventually(lambda: info(server, "connected_clients") > 90)
+            status, seconds = server.stop(stop)
+            load.kill()
+            load.wait()
+            assert status == 0, server.output()
+            assert seconds < (5.0 if SLOW else 1.0), seconds
+            assert idle[4].rest() == b""
+
+
+def second_server_on_the_port(program):
+    """a port just left by a server can be listened on at once"""
+    port = free_port()
+    for _ in range(2):
+        process = subprocess.Popen([program, "--port", str(port)], stderr=subprocess.DEVNULL)
+        try:
+            assert eventually(lambda: can_ping(port))
+        finally:
+            process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def can_ping(port):
+    try:
+        with Connection(port) as connection:
+            return connection.call("PING") == b"+PONG\r\n"
+    except OSError:
+        return False
+
+
 if __name__ == "__main__":
     run_tests([steady_reader, cut_reply, dead_waiter, talking_waiter, broken_holder, flush_frees,
-               flush_and_stop, replies_go_out_at_the_end])
+               flush_and_stop, replies_go_out_at_the_end, stops_with_clients,
+               second_server_on_the_port])

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the black-box tests of latchkv share: servers that are started on a free port and stopped by
-their process id, connections that give replies as raw bytes, and TAP output."""
+their process id and say of themselves what INFO has, connections that give replies as raw bytes,
+and TAP output."""
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import time
 import traceback
 
 PATIENCE = 20.0  # seconds, for what takes milliseconds
+SLOW = bool(os.environ.get("LW_TEST_SLOW"))  # under sanitizers and the like
 
 
 def free_port():
@@ -155,6 +158,13 @@ def redis_server():
             yield server
         finally:
             server.stop()
+
+
+def info(server, name):
+    """A number of INFO."""
+    with server.connect() as connection:
+        text = connection.call("INFO").decode()
+    return int(re.search(r"^%s:(\d+)" % name, text, re.M).group(1))
 
 
 def eventually(truth, seconds=PATIENCE):

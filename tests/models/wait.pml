@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The wait word: who ends a wait (runtime/wait_word.h), the whole table: a waker, a timer and a
  * canceller, and a locksmith who claims the wait, looks, and puts it back or ends it by force.
- * (The locksmith's transitions are the design's: no code makes them yet.)
  *
  * One task waits WAITS times for an object; each wait is in the object's queue until a waker or the
  * task takes it out.  What the task stores to begin its wait goes through a store buffer: others

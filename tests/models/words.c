@@ -3,6 +3,7 @@
  * record is given back once, a wait ends once, and no request is lost. */
 #include "tests/models/explore.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/peer.h"
@@ -22,13 +23,22 @@ void (lw_asym_heavy)(void)
 {
 }
 
+/* Nobody claims a wait that its task takes back here. */
+void lw_spin(unsigned *rounds)
+{
+    (void)rounds;
+    abort();
+}
+
 static unsigned given_back, succeeded, queued, asked;
+static bool overdue;
 
 static void begin(void)
 {
     memset(&world, 0, sizeof world);
     lw_cold_offset = (uintptr_t)world.cold - (uintptr_t)world.hot * 4;
     given_back = succeeded = queued = asked = 0;
+    overdue = false;
     for (int i = 0; i < RECORDS; i++) {
         world.hot[i].ctl = UINT64_C(1) << 32 | LW_LIVE;
         world.hot[i].peer = lw_peer_none(world.hot[i].ctl);
@@ -109,6 +119,12 @@ static void wait_begin(void)
     lw_wait_begin(&world.hot[TARGET], LW_WAIT_LOCK, &world, NULL, 7, NULL);
 }
 
+static void wait_begin_visibly(void)
+{
+    begin();
+    lw_wait_begin(&world.hot[TARGET], LW_WAIT_EVENT, &world, NULL, 7, NULL);
+}
+
 static void wait(void)
 {
     struct lw_record *me = &world.hot[TARGET];
@@ -127,12 +143,39 @@ static void grant(void)
     }
 }
 
+/* As often as it takes: a node whose wait has changed meanwhile comes up again. */
 static void expire(void)
 {
     struct lw_cold *cold = &world.cold[TARGET];
-    uint64_t seen = lw_load_acq(&cold->wait);
+    uint64_t seen;
 
-    if (lw_wait_can_end(seen) && lw_wait_end_word(cold, seen, LW_TIMEOUT))
+    do {
+        seen = lw_load_acq(&cold->wait);
+        if (lw_wait_can_end(seen) && lw_wait_end_word(cold, seen, LW_TIMEOUT)) {
+            queued++;
+            return;
+        }
+        if (!lw_wait_can_end(seen) && !lw_wait_is_claimed(seen))
+            return;
+        overdue = true;
+    } while (lw_wait_can_end(seen) || !lw_wait_mark(cold, seen, LW_TIMEOUT_PENDING));
+}
+
+static void claim(void)
+{
+    uint64_t seen = lw_load_acq(&world.cold[TARGET].wait);
+
+    if (lw_wait_claim(&world.cold[TARGET], seen) && lw_wait_unclaim(&world.hot[TARGET], seen))
+        queued++;
+}
+
+static void force(void)
+{
+    uint64_t seen = lw_load_acq(&world.cold[TARGET].wait);
+
+    if (lw_wait_claim(&world.cold[TARGET], seen) &&
+        (lw_wait_end_claimed(&world.cold[TARGET], seen, LW_FORCED) ||
+         lw_wait_unclaim(&world.hot[TARGET], seen)))
         queued++;
 }
 
@@ -152,7 +195,8 @@ static bool wait_is_well(void)
 
     if (ended && (word >> LW_OUTCOME_SHIFT & 7) == LW_CANCELLED)
         fresh += world.cold[TARGET].cancels;
-    return queued == ended && fresh == asked && (ended || asked == 0);
+    return queued == ended && fresh == asked && (ended || (asked == 0 && !overdue)) &&
+           (word & LW_PHASE_MASK) != LW_PHASE_CLAIMED;
 }
 
 static const struct scenario scenarios[] = {
@@ -161,6 +205,18 @@ static const struct scenario scenarios[] = {
     {"wait, cancelled twice", wait_begin, {wait, cancel, cancel}, wait_is_well, 4},
     {"wait, granted, expired, cancelled", wait_begin, {wait, grant, expire, cancel}, wait_is_well,
      3},
+    {"wait, claimed, expired", wait_begin, {wait, claim, expire}, wait_is_well, 5},
+    {"wait, claimed, cancelled", wait_begin, {wait, claim, cancel}, wait_is_well, 5},
+    {"claimed before it leaves, cancelled", wait_begin_visibly, {wait, claim, cancel},
+     wait_is_well, 5},
+    {"wait, claimed, cancelled, expired", wait_begin, {wait, claim, cancel, expire}, wait_is_well,
+     3},
+    {"wait, claimed, cancelled, granted", wait_begin, {wait, claim, cancel, grant}, wait_is_well,
+     3},
+    {"wait, claimed, cancelled twice", wait_begin, {wait, claim, cancel, cancel}, wait_is_well, 3},
+    {"wait, forced, cancelled, expired", wait_begin, {wait, force, cancel, expire}, wait_is_well,
+     3},
+    {"wait, forced, granted", wait_begin, {wait, force, grant}, wait_is_well, 5},
 };
 
 /* Of the broken build each scenario has to notice. */

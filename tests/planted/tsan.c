@@ -100,7 +100,10 @@ static int count_together(void *arg)
     (void)lw_add_rlx(&here, 1);
     while (lw_load_rlx(&here) < 2)
         (void)sched_yield(); /* no switch: the other one runs on the other worker */
-    counter++;
+    for (int i = 0; i < 20; i++) { /* TSan may miss two accesses at the very same moment */
+        counter++;
+        (void)sched_yield();
+    }
     return 0;
 }
 

@@ -84,6 +84,7 @@ static int use_codes(void *arg)
     cr_assert_eq(lw_barrier_wait(&one, &position, LW_NOW), 0, "R176");
     cr_assert_eq(position, 0, "R176");
     cr_assert_eq(lw_barrier_wait(&barrier, NULL, LW_NOW), -ETIMEDOUT, "R187");
+    cr_assert_eq(lw_barrier_wait(&barrier, NULL, 5 * LW_MS), -EINVAL, "no moment");
     cr_assert_not(lw_barrier_broken(&barrier), "it had not come");
     for (uint32_t i = 0; i < 2; i++) {
         cr_assert_eq(lw_barrier_waiting(&barrier), i, "R191");

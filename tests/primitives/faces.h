@@ -44,6 +44,25 @@ static inline bool holds(lw_rwlock *rw, enum lw_hold_mode mode)
     return lw_hold_lock(newest) == &rw->write && lw_hold_mode(newest) == mode;
 }
 
+/* Those who wait have waited for so long that the next release hands the lock on. */
+static inline void let_starve(void)
+{
+    lw_nsec until = lw_in(2 * LW_MS);
+
+    while (lw_now() < until)
+        continue;
+}
+
+/* The same while the caller reads it: another reader leaves, and sees it. */
+static inline void let_starve_for_reader(lw_rwlock *rw)
+{
+    cr_assert_eq(lw_acquire(&rw->read, LW_NOW), 0);
+    let_starve();
+    cr_assert_eq(lw_release(&rw->read), 0);
+    cr_assert_neq(lw_rw_turns(rw), 0);
+    cr_assert_eq(lw_load_acq(&rw->write._word._value) & LW_LOCK_WOKEN, 0);
+}
+
 static inline int pass(void *arg)
 {
     lw_lock *face = arg;

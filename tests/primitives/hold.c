@@ -180,6 +180,47 @@ Test(hold, of_an_ended_owner_is_known_though_the_hold_was_lost)
     run_with(1, take_from_the_ended, NULL);
 }
 
+/* The same of the locks that are handed on. */
+static int end_with_a_lost_lock(void *arg)
+{
+    lw_mutex mutexes[3] = {0};
+
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(lw_mutex_acquire(&mutexes[i], LW_FOREVER), 0);
+    sys_fail(SYS_MMAP, 1, true);
+    cr_assert_eq(lw_acquire(arg, LW_FOREVER), 0);
+    sys_fail(SYS_MMAP, 0, false);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(lw_mutex_release(&mutexes[i]), 0);
+    cr_assert_eq(lw_record_cold(lw_current())->holds_lost, 1);
+    return 0;
+}
+
+static int take_a_lost_lock(void *arg)
+{
+    static const lw_rlock rlock = LW_RLOCK_INIT("rlock");
+    static const lw_priority_lock priority_lock = LW_PRIORITY_LOCK_INIT("priority lock");
+    const lw_lock *const kinds[] = {&rlock.lock, &priority_lock.lock};
+    lw_task owner;
+
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        lw_lock lock = *kinds[i];
+
+        cr_assert_eq(lw_spawn(&owner, end_with_a_lost_lock, &lock, NULL), 0);
+        cr_assert_eq(lw_join(owner, NULL, LW_FOREVER), 0);
+        cr_assert_eq(lw_acquire(&lock, LW_NOW), -ENOTRECOVERABLE);
+        cr_assert_eq(lw_acquire(&lock, LW_FOREVER), -ENOTRECOVERABLE);
+    }
+    return 0;
+}
+
+Test(hold, of_a_lock_that_is_handed_on_it_is_known_too)
+{
+    sys_watch();
+    run_with(1, take_a_lost_lock, NULL);
+}
+
 /* ---- what there is beyond the record goes from task to task */
 
 static int hold_again_and_again(void *arg)

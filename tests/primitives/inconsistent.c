@@ -373,3 +373,29 @@ Test(inconsistent, nobody_says_so_beside_one_who_may_end)
 {
     run_all(repair_beside_another, NULL);
 }
+
+static int say_that_the_owner_ended(lw_lock *lock, lw_nsec deadline)
+{
+    (void)lock;
+    (void)deadline;
+    return -EOWNERDEAD;
+}
+
+static int ask_a_kind_of_our_own(void *arg)
+{
+    lw_lock_kind kind = {
+        .acquire = say_that_the_owner_ended, .release = lw_release, .locked = lw_locked};
+    lw_lock lock = LW_LOCK_INIT(&kind, "ours");
+
+    (void)arg;
+    cr_assert_eq(lw_acquire_inconsistent(&lock, LW_NOW), -EOWNERDEAD);
+    cr_assert_eq(lock._word._value, 0);
+    cr_assert_eq(holds_of_caller(), 0);
+    return 0;
+}
+
+/* There is nothing to be taken, however often it is tried. */
+Test(inconsistent, a_kind_that_says_so_without_a_mark_is_believed)
+{
+    run_with(1, ask_a_kind_of_our_own, NULL);
+}

@@ -248,7 +248,7 @@ Test(keyed_condition, who_gave_up_is_not_counted)
     run_all(give_up, NULL);
 }
 
-/* ---- notified and cancelled at once: R292 */
+/* ---- notified and cancelled at once, in a crowd */
 
 struct shared {
     lw_keyed_condition condition;
@@ -409,6 +409,7 @@ static int observe_all(void *arg)
     cr_assert(is_waiting(first), "R294: every one of them");
     cr_assert_eq(notify(&hall, A, 1, 0), 1);
     cr_assert_eq(join_status(first), 0, "R294, R296: not the one that came later");
+    cr_assert_eq(join_status(hall.tasks[0]), 0, "it uses the hall until then");
     cr_assert(is_waiting(second));
     cr_assert_eq(lw_cancel(second), 0);
     cr_assert_eq(join_status(second), -ECANCELED);

@@ -125,6 +125,8 @@ static int codes(void *arg)
     cr_assert_eq(lw_multi_latch_wait(&none, 1, 0, LW_NOW), -EINVAL, "zeroed");
     cr_assert_eq(lw_multi_latch_wait_all(&none, LW_NOW), -EINVAL);
     cr_assert_eq(lw_multi_latch_count_down(&none, 1, 0), -EINVAL);
+    lw_multi_latch_count_down_all(&none);
+    cr_assert_eq(lw_multi_latch_wait_all(&none, LW_NOW), -EINVAL, "as before");
     cr_assert_eq(lw_multi_latch_init(&latch, NULL, twice, 3), -EINVAL, "R303");
     cr_assert_eq(lw_multi_latch_init(&none, NULL, NULL, 0), 0);
     cr_assert(lw_multi_latch_broken(&none), "R318: an empty one");

@@ -131,6 +131,8 @@ static double told(const lw_rate_limit *limit, double tokens, lw_nsec elapsed)
     (void)elapsed;
     refill_says.calls++;
     refill_says.inner = lw_rate_limit_acquire((lw_rate_limit *)(uintptr_t)limit, 1, LW_FOREVER);
+    cr_assert_eq(lw_rate_limit_release((lw_rate_limit *)(uintptr_t)limit, 1), -EDEADLK);
+    cr_assert_eq(lw_rate_limit_set_rate((lw_rate_limit *)(uintptr_t)limit, 1), -EDEADLK);
     return refill_says.gives < 0 ? refill_says.gives : tokens + refill_says.gives;
 }
 

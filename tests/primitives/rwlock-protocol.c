@@ -112,8 +112,26 @@ static int finish(void *arg)
     return 0;
 }
 
+/* Nobody has it, and nobody is in its queues; but one is on its way to it. */
+static int finish_before_one_is_back(void *arg)
+{
+    lw_rwlock rw = LW_RWLOCK_INIT("ends", 0);
+    lw_task waiter;
+
+    (void)arg;
+    cr_assert_eq(lw_acquire(&rw.write, LW_NOW), 0);
+    waiter = start_waiter(pass, &rw.write);
+    cr_assert_eq(lw_release(&rw.write), 0);
+    cr_assert_null(rw.write._queue);
+    cr_assert_eq(lw_lock_fini(&rw.write), -EBUSY);
+    cr_assert_eq(join_status(waiter), 0);
+    cr_assert_eq(lw_lock_fini(&rw.write), 0);
+    return 0;
+}
+
 Test(rwlock_protocol, a_lock_that_is_used_does_not_end)
 {
+    run_with(1, finish_before_one_is_back, NULL);
     run_all(finish, NULL);
 }
 

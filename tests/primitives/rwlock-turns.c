@@ -77,44 +77,95 @@ static int come_by(void *arg)
     return err == 0 ? lw_release(&rw->read) : err;
 }
 
-/* A writer waits for a reader; others come to read. */
-static int come_by_a_writer_that_waits(void *arg)
+static int others_come_by(lw_rwlock *rw)
 {
-    uint32_t mode = *(const uint32_t *)arg;
+    lw_task other;
+
+    cr_assert_eq(lw_spawn(&other, come_by, rw, NULL), 0);
+    return join_status(other);
+}
+
+/* Writers wait for a reader, the first of them starving perhaps; others come to read. */
+static void come_by_writers_that_wait(uint32_t mode, bool starving)
+{
     struct line line = {.rw = LW_RWLOCK_INIT("passed by", mode)};
     struct place places[3] = {{&line, 0, false}, {&line, 1, false}, {&line, 2, true}};
-    bool barred = mode != LW_RWLOCK_PREFER_READERS;
-    lw_task writers[2], reader, other;
+    bool barred = mode == LW_RWLOCK_PREFER_WRITERS || (starving && mode == LW_RWLOCK_PHASE_FAIR);
+    /* where the reader comes in */
+    int expected = !barred ? 0 : mode == LW_RWLOCK_PHASE_FAIR ? 1 : 2;
+    lw_task writers[2], reader;
 
     line.together = 1; /* the reader comes alone */
     cr_assert_eq(lw_acquire(&line.rw.read, LW_NOW), 0);
     for (int i = 0; i < 2; i++)
         writers[i] = start_waiter(take_turn, &places[i]);
-    cr_assert_eq(lw_spawn(&other, come_by, &line.rw, NULL), 0);
-    cr_assert_eq(join_status(other), barred ? -ETIMEDOUT : 0);
+    if (starving)
+        let_starve_for_reader(&line.rw);
+    cr_assert_eq(others_come_by(&line.rw), barred ? -ETIMEDOUT : 0);
     cr_assert_eq(lw_spawn(&reader, take_turn, &places[2], NULL), 0);
     if (barred)
         AWAIT(is_waiting(reader))
-    else
-        cr_assert_eq(join_status(reader), 0);
+    else if (mode == LW_RWLOCK_PREFER_READERS)
+        AWAIT(__atomic_load_n(&line.count, __ATOMIC_SEQ_CST) == 1)
     cr_assert_eq(lw_release(&line.rw.read), 0);
+    if (starving) /* it has the lock, and has not run yet */
+        cr_assert_eq(lw_owner(&line.rw.write).id, writers[0].id);
     for (int i = 0; i < 2; i++)
         cr_assert_eq(join_status(writers[i]), 0);
-    if (barred)
-        cr_assert_eq(join_status(reader), 0);
-    /* where the reader came in */
-    cr_assert_eq(line.order[mode == LW_RWLOCK_PHASE_FAIR ? 1 : mode == LW_RWLOCK_PREFER_READERS
-                                                                   ? 0
-                                                                   : 2],
-                 2, "mode %u", mode);
+    cr_assert_eq(join_status(reader), 0);
+    if (barred || mode == LW_RWLOCK_PREFER_READERS) /* else it depends on when that was */
+        cr_assert_eq(line.order[expected], 2, "mode %u, starving %d", mode, starving);
+    cr_assert_eq(lw_rw_turns(&line.rw), 0, "it is over with those that starved");
     assert_free(&line.rw);
+}
+
+static int let_them_wait(void *arg)
+{
+    come_by_writers_that_wait(*(const uint32_t *)arg, false);
+    return 0;
+}
+
+static int let_them_starve(void *arg)
+{
+    come_by_writers_that_wait(*(const uint32_t *)arg, true);
     return 0;
 }
 
 Test(rwlock_turns, a_writer_that_waits_bars_readers_by_the_mode)
 {
     for (int i = 0; i < 3; i++)
-        run_all(come_by_a_writer_that_waits, (void *)&modes[i]);
+        run_all(let_them_wait, (void *)&modes[i]);
+    for (int i = 0; i < 2; i++)
+        run_with(1, let_them_starve, (void *)&modes[i]);
+}
+
+/* Readers and a writer wait for a writer. */
+static int readers_starve(void *arg)
+{
+    uint32_t mode = *(const uint32_t *)arg;
+    struct line line = {.rw = LW_RWLOCK_INIT("starved for", mode)};
+    struct place places[3] = {{&line, 0, false}, {&line, 1, true}, {&line, 2, true}};
+    lw_task tasks[3];
+
+    cr_assert_eq(lw_acquire(&line.rw.write, LW_NOW), 0);
+    for (int i = 0; i < 3; i++)
+        tasks[i] = start_waiter(take_turn, &places[i]);
+    let_starve();
+    cr_assert_eq(lw_release(&line.rw.write), 0);
+    cr_assert_eq(readers_inside(&line.rw), 2, "they have it, and have not run yet");
+    cr_assert_eq(lw_rw_turns(&line.rw), (uint32_t)LW_RW_WRITER_STARVES, "its turn is next");
+    cr_assert_eq(lw_acquire(&line.rw.write, LW_NOW), -ETIMEDOUT);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(join_status(tasks[i]), 0);
+    cr_assert_eq(line.order[2], 0);
+    assert_free(&line.rw);
+    return 0;
+}
+
+Test(rwlock_turns, who_has_waited_for_a_millisecond_is_handed_the_lock)
+{
+    for (int i = 0; i < 2; i++)
+        run_with(1, readers_starve, (void *)&modes[i]);
 }
 
 /* ---- waits that end otherwise */
@@ -127,27 +178,40 @@ static int write_for_a_while(void *arg)
     return err < 0 ? err : lw_release(&rw->write);
 }
 
-static int give_up_writing(void *arg)
+static int cancel_writing(void *arg)
 {
-    bool cancelled = *(bool *)arg;
-    lw_rwlock rw = LW_RWLOCK_INIT("given up", 0);
+    uint32_t mode = *(const uint32_t *)arg;
+    lw_rwlock rw = LW_RWLOCK_INIT("given up", mode);
     lw_task writer, readers[3];
 
     cr_assert_eq(lw_acquire(&rw.read, LW_NOW), 0);
-    cr_assert_eq(lw_spawn(&writer, cancelled ? pass : write_for_a_while,
-                          cancelled ? (void *)&rw.write : &rw, NULL), 0);
-    if (cancelled) {
-        AWAIT(is_waiting(writer));
-        for (int i = 0; i < 3; i++)
-            readers[i] = start_waiter(pass, &rw.read);
-        cr_assert_eq(lw_cancel(writer), 0);
-    } else {
-        for (int i = 0; i < 3; i++)
-            cr_assert_eq(lw_spawn(&readers[i], pass, &rw.read, NULL), 0);
-    }
+    writer = start_waiter(pass, &rw.write);
+    if (mode == LW_RWLOCK_PHASE_FAIR)
+        let_starve_for_reader(&rw);
+    for (int i = 0; i < 3; i++)
+        readers[i] = start_waiter(pass, &rw.read);
+    cr_assert_eq(lw_cancel(writer), 0);
     for (int i = 0; i < 3; i++)
         cr_assert_eq(join_status(readers[i]), 0, "they go on though it is still being read");
-    cr_assert_eq(join_status(writer), cancelled ? -ECANCELED : -ETIMEDOUT);
+    cr_assert_eq(join_status(writer), -ECANCELED);
+    cr_assert_eq(lw_rw_turns(&rw), 0);
+    cr_assert_eq(lw_release(&rw.read), 0);
+    assert_free(&rw);
+    return 0;
+}
+
+static int expire_writing(void *arg)
+{
+    lw_rwlock rw = LW_RWLOCK_INIT("given up", *(const uint32_t *)arg);
+    lw_task writer, readers[3];
+
+    cr_assert_eq(lw_acquire(&rw.read, LW_NOW), 0);
+    cr_assert_eq(lw_spawn(&writer, write_for_a_while, &rw, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(lw_spawn(&readers[i], pass, &rw.read, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(join_status(readers[i]), 0, "they go on though it is still being read");
+    cr_assert_eq(join_status(writer), -ETIMEDOUT);
     cr_assert_eq(lw_release(&rw.read), 0);
     assert_free(&rw);
     return 0;
@@ -155,8 +219,10 @@ static int give_up_writing(void *arg)
 
 Test(rwlock_turns, readers_go_on_when_the_writer_they_waited_for_gives_up)
 {
-    run_all(give_up_writing, &(bool){true});
-    run_all(give_up_writing, &(bool){false});
+    run_with(1, cancel_writing, (void *)&modes[0]);
+    run_all(cancel_writing, (void *)&modes[2]);
+    run_all(expire_writing, (void *)&modes[0]);
+    run_all(expire_writing, (void *)&modes[2]);
 }
 
 /* ---- upgrade */
@@ -165,7 +231,7 @@ struct both {
     lw_rwlock rw;
     bool reading, go;
     lw_nsec deadline;
-    int status, order;
+    int status, order, wrote;
 };
 
 static int read_and_upgrade(void *arg)
@@ -177,7 +243,7 @@ static int read_and_upgrade(void *arg)
     if (both->status == 0) {
         cr_assert(lw_owned(&both->rw.write) && !lw_owned(&both->rw.read));
         cr_assert(holds(&both->rw, LW_HOLD_EXCLUSIVE));
-        both->order = ++both->rw._spare == 1;
+        both->order = ++both->wrote == 1;
         return lw_release(&both->rw.write);
     }
     cr_assert(lw_owned(&both->rw.read));
@@ -192,7 +258,7 @@ static int write_after(void *arg)
 
     if (err < 0)
         return err;
-    both->rw._spare++;
+    both->wrote++;
     return lw_release(&both->rw.write);
 }
 
@@ -248,7 +314,7 @@ static int upgrade_past_a_writer(void *arg)
     cr_assert_eq(lw_acquire(&both.rw.read, LW_NOW), 0);
     writer = start_waiter(write_after, &both);
     cr_assert_eq(lw_rwlock_upgrade(&both.rw, LW_FOREVER), 0);
-    cr_assert_eq(both.rw._spare, 0);
+    cr_assert_eq(both.wrote, 0);
     cr_assert_eq(lw_release(&both.rw.write), 0);
     cr_assert_eq(join_status(writer), 0);
     assert_free(&both.rw);
@@ -330,7 +396,7 @@ static int downgrade_before_others(void *arg)
     } else {
         for (int i = 0; i < 2; i++)
             cr_assert_eq(join_status(readers[i]), 0, "beside the one that wrote");
-        cr_assert(is_waiting(writer));
+        AWAIT(is_waiting(writer)); /* perhaps after a look */
         cr_assert_eq(lw_release(&rw.read), 0);
     }
     cr_assert_eq(join_status(writer), 0);

@@ -156,6 +156,13 @@ static int read_once(void *arg)
     return err < 0 ? err : lw_release(&((lw_rwlock *)arg)->read);
 }
 
+static int write_once(void *arg)
+{
+    int err = lw_acquire(&((lw_rwlock *)arg)->write, LW_FOREVER);
+
+    return err < 0 ? err : lw_release(&((lw_rwlock *)arg)->write);
+}
+
 struct either {
     lw_rwlock rw;
     lw_event stop;
@@ -180,7 +187,7 @@ static int select_faces(void *arg)
 
     (void)arg;
     cr_assert_eq(lw_acquire(&either.rw.read, LW_NOW), 0);
-    writer = start_waiter(select_either, &either);
+    writer = start_waiter(select_either, &either); /* it bars readers at once */
     readers[0] = start_waiter(read_once, &either.rw);
     lw_event_set(&either.stop);
     cr_assert_eq(join_status(writer), 0);
@@ -200,9 +207,73 @@ static int select_faces(void *arg)
     return 0;
 }
 
+/* A writer waits behind the one that selects. */
+static int select_before_a_writer(void *arg)
+{
+    struct either either = {.rw = LW_RWLOCK_INIT("rw", 0)};
+    lw_task selecting, writer, reader;
+
+    (void)arg;
+    cr_assert_eq(lw_acquire(&either.rw.read, LW_NOW), 0);
+    selecting = start_waiter(select_either, &either);
+    writer = start_waiter(write_once, &either.rw);
+    reader = start_waiter(read_once, &either.rw);
+    lw_event_set(&either.stop);
+    cr_assert_eq(join_status(selecting), 0);
+    cr_assert_eq(lw_release(&either.rw.read), 0);
+    cr_assert_eq(join_status(reader), 0);
+    cr_assert_eq(join_status(writer), 0);
+    cr_assert_not(lw_locked(&either.rw.write));
+    return 0;
+}
+
+/* Two arms of one lock are no reason for each other to wait, or to fail. */
+static int select_twice(void *arg)
+{
+    lw_rwlock *rw = arg;
+    lw_arm arms[2] = {lw_arm_acquire(&rw->write), lw_arm_acquire(&rw->write)};
+    int index = lw_select(arms, 2, LW_FOREVER);
+
+    if (index < 0 || arms[index].result < 0)
+        return index < 0 ? index : arms[index].result;
+    return lw_release(&rw->write);
+}
+
+static int select_both(void *arg)
+{
+    lw_rwlock *rw = arg;
+    lw_arm arms[2] = {lw_arm_acquire(&rw->write), lw_arm_acquire(&rw->read)};
+    int index = lw_select(arms, 2, LW_FOREVER);
+
+    if (index != 1 || arms[1].result < 0)
+        return -1;
+    return lw_release(&rw->read);
+}
+
+static int select_one_lock_twice(void *arg)
+{
+    lw_rwlock rw = LW_RWLOCK_INIT("twice", 0);
+    lw_task task;
+
+    (void)arg;
+    cr_assert_eq(lw_acquire(&rw.read, LW_NOW), 0);
+    task = start_waiter(select_twice, &rw);
+    cr_assert_eq(lw_release(&rw.read), 0);
+    cr_assert_eq(join_status(task), 0);
+    cr_assert_eq(lw_acquire(&rw.write, LW_NOW), 0);
+    task = start_waiter(select_both, &rw);
+    cr_assert_eq(lw_rwlock_downgrade(&rw), 0);
+    cr_assert_eq(join_status(task), 0);
+    cr_assert_eq(lw_release(&rw.read), 0);
+    cr_assert_not(lw_locked(&rw.write));
+    return 0;
+}
+
 Test(select_locks, a_writer_that_leaves_lets_readers_go_on)
 {
     run_all(select_faces, NULL);
+    run_all(select_before_a_writer, NULL);
+    run_all(select_one_lock_twice, NULL);
 }
 
 /* ---- what cannot be */

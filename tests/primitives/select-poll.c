@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "primitives/permits.h"
+#include "runtime/os/os.h"
+
 TestSuite(select_poll, .init = watchdog);
 
 struct polling {
@@ -138,4 +141,77 @@ Test(select_poll, a_plain_thread_can_select_a_descriptor)
     cr_assert_eq(arms[1].result, POLLIN);
     cr_assert_eq(pthread_join(thread, NULL), 0);
     close_both(&polling);
+}
+
+/* ---- its place among others */
+
+static struct line {
+    lw_semaphore permit;
+    int fds[2];
+    int looks, next, place[2];
+} line;
+static int (*real_poll)(struct pollfd *fds, unsigned count, int64_t timeout);
+
+static int poll_and_count(struct pollfd *fds, unsigned count, int64_t timeout)
+{
+    (void)__atomic_add_fetch(&line.looks, 1, __ATOMIC_SEQ_CST);
+    return real_poll(fds, count, timeout);
+}
+
+static void *select_the_permit(void *arg)
+{
+    lw_arm arms[2] = {lw_arm_acquire(&line.permit.lock), lw_arm_poll(line.fds[0], POLLIN)};
+
+    (void)arg;
+    cr_assert_eq(lw_select(arms, 2, LW_FOREVER), 0);
+    cr_assert_eq(arms[0].result, 0);
+    line.place[0] = line.next++;
+    cr_assert_eq(lw_semaphore_release(&line.permit, 1), 0);
+    return NULL;
+}
+
+static void *acquire_the_permit(void *arg)
+{
+    (void)arg;
+    cr_assert_eq(lw_semaphore_acquire(&line.permit, 1, LW_FOREVER), 0);
+    line.place[1] = line.next++;
+    cr_assert_eq(lw_semaphore_release(&line.permit, 1), 0);
+    return NULL;
+}
+
+static void *last_in_line(void)
+{
+    lw_lock *lock = &line.permit.lock;
+    uint64_t word = lw_permits_take_guard(lock);
+    void *last = lock->_queue;
+
+    lw_permits_drop_guard(LW_PERMITS_FREE, lock, word);
+    return last;
+}
+
+/* It looks at the descriptor again and again, and waits on for the permit. */
+Test(select_poll, a_plain_thread_keeps_its_place_while_it_looks_at_a_descriptor)
+{
+    pthread_t selects, acquires;
+    void *first;
+    int looks;
+
+    line.permit = (lw_semaphore)LW_SEMAPHORE_INIT("permit", 1);
+    cr_assert_eq(pipe(line.fds), 0);
+    real_poll = lw_sys.poll;
+    lw_sys.poll = poll_and_count;
+    cr_assert_eq(lw_semaphore_acquire(&line.permit, 1, LW_NOW), 0);
+    cr_assert_eq(pthread_create(&selects, NULL, select_the_permit, NULL), 0);
+    AWAIT((first = last_in_line()) != NULL);
+    cr_assert_eq(pthread_create(&acquires, NULL, acquire_the_permit, NULL), 0);
+    AWAIT(last_in_line() != first);
+    looks = __atomic_load_n(&line.looks, __ATOMIC_SEQ_CST);
+    AWAIT(__atomic_load_n(&line.looks, __ATOMIC_SEQ_CST) >= looks + 3);
+    cr_assert_eq(lw_semaphore_release(&line.permit, 1), 0);
+    cr_assert_eq(pthread_join(selects, NULL), 0);
+    cr_assert_eq(pthread_join(acquires, NULL), 0);
+    cr_assert_lt(line.place[0], line.place[1]);
+    lw_sys.poll = real_poll;
+    (void)close(line.fds[0]);
+    (void)close(line.fds[1]);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The laws of lw_select() and lw_await(): one arm happens, once, and the others have no effect. */
+/* The laws of lw_select(): one arm happens, once, and the others have no effect.  Arms that acquire
+ * locks, poll, or await what a program makes itself: select-locks.c, select-poll.c,
+ * select-await.c. */
 #include "tests/primitives/crowd.h"
 
 TestSuite(select, .init = watchdog);
@@ -72,6 +74,33 @@ Test(select, an_arm_that_can_happen_does)
 }
 
 enum { DRAWS = 3000 };
+
+enum { DRAWS_AMONG_MANY = 4000, MANY_ARMS = 10 };
+
+/* Two side by side among many, and one apart: a third each, within 9 standard deviations. */
+static int draw_among_many(void *arg)
+{
+    static const int ready[] = {0, 1, 7};
+    lw_event event = LW_EVENT_INIT("event");
+    lw_arm arms[MANY_ARMS] = {0};
+    long drawn[MANY_ARMS] = {0}, draws = rounds(DRAWS_AMONG_MANY);
+
+    (void)arg;
+    lw_event_set(&event);
+    for (int i = 0; i < 3; i++)
+        arms[ready[i]] = lw_arm_event(&event, NULL);
+    for (long i = 0; i < draws; i++)
+        drawn[lw_select(arms, MANY_ARMS, LW_FOREVER)]++;
+    for (int i = 0; i < 3; i++)
+        cr_assert(draws < 100 || labs(drawn[ready[i]] - draws / 3) < draws / 3 / 4 + 20,
+                  "%ld of %ld", drawn[ready[i]], draws);
+    return 0;
+}
+
+Test(select, of_those_that_can_happen_each_is_drawn_as_often)
+{
+    run_all(draw_among_many, NULL);
+}
 
 static int draw_fairly(void *arg)
 {
@@ -300,152 +329,6 @@ Test(select, a_wait_that_is_cut_short_has_no_effect)
 {
     run_all(end_without, &(bool){true});
     run_all(end_without, &(bool){false});
-}
-
-/* ---- what a program makes itself */
-
-struct counter {
-    lw_awaitable awaitable;
-    lw_event changed;
-    int left, limit, polls;
-};
-
-static int poll_counter(lw_awaitable *awaitable, void *value)
-{
-    struct counter *counter = (struct counter *)awaitable;
-
-    __atomic_add_fetch(&counter->polls, 1, __ATOMIC_SEQ_CST);
-    lw_event_clear(&counter->changed);
-    if (__atomic_load_n(&counter->limit, __ATOMIC_SEQ_CST) < 0)
-        return -EPROTO;
-    if (__atomic_load_n(&counter->left, __ATOMIC_SEQ_CST) != 0)
-        return -EAGAIN;
-    *(int *)value = 17;
-    return 0;
-}
-
-static lw_event *changed_counter(lw_awaitable *awaitable)
-{
-    return &((struct counter *)awaitable)->changed;
-}
-
-static const lw_awaitable_kind counter_kind = {"counter", poll_counter, changed_counter};
-
-static int await_it(void *arg)
-{
-    int value = 0, err = lw_await(arg, &value, LW_FOREVER);
-
-    return err < 0 ? err : value;
-}
-
-static int await_a_counter(void *arg)
-{
-    struct counter counter = {{&counter_kind}, LW_EVENT_INIT("changed"), 3, 0, 0};
-    lw_task task = start_waiter(await_it, &counter);
-    int value = 0;
-
-    (void)arg;
-    cr_assert_eq(lw_await(&counter.awaitable, &value, LW_NOW), -ETIMEDOUT);
-    for (int i = 0; i < 3; i++) {
-        cr_assert(is_waiting(task));
-        __atomic_sub_fetch(&counter.left, 1, __ATOMIC_SEQ_CST);
-        lw_event_set(&counter.changed);
-        if (i < 2)
-            AWAIT(!lw_event_is_set(&counter.changed) && is_waiting(task));
-    }
-    cr_assert_eq(join_status(task), 17, "R199");
-    cr_assert_eq(lw_await(&counter.awaitable, &value, LW_NOW), 0, "R199");
-    cr_assert_eq(value, 17, "R199");
-    counter.limit = -1;
-    cr_assert_eq(await_it(&counter), -EPROTO, "R200");
-    counter.limit = 0;
-    counter.left = 1;
-    task = start_waiter(await_it, &counter);
-    __atomic_store_n(&counter.limit, -1, __ATOMIC_SEQ_CST);
-    lw_event_set(&counter.changed);
-    cr_assert_eq(join_status(task), -EPROTO, "R200");
-    return 0;
-}
-
-static lw_event *changed_never(lw_awaitable *awaitable)
-{
-    (void)awaitable;
-    return NULL;
-}
-
-Test(select, what_can_be_awaited_gives_its_value_or_its_error)
-{
-    static const lw_awaitable_kind eventless = {"eventless", poll_counter, changed_never};
-    struct counter counter = {{&eventless}, LW_EVENT_INIT(NULL), 1, 0, 0};
-
-    run_all(await_a_counter, NULL);
-    cr_assert_eq(await_it(&counter), -EINVAL);
-}
-
-/* One whose event is found under a lock that somebody has for a while, and is always set, and of
- * which nothing ever comes. */
-struct restless {
-    lw_awaitable awaitable;
-    lw_mutex mutex;
-    lw_event always;
-};
-
-static int poll_in_vain(lw_awaitable *awaitable, void *value)
-{
-    (void)awaitable, (void)value;
-    return -EAGAIN;
-}
-
-static lw_event *changed_under_a_lock(lw_awaitable *awaitable)
-{
-    struct restless *restless = (struct restless *)awaitable;
-
-    cr_assert_eq(lw_mutex_acquire(&restless->mutex, LW_FOREVER), 0);
-    cr_assert_eq(lw_mutex_release(&restless->mutex), 0);
-    return &restless->always;
-}
-
-static const lw_awaitable_kind restless_kind = {"restless", poll_in_vain, changed_under_a_lock};
-
-static int await_or_acquire(void *arg)
-{
-    struct restless *restless = arg;
-    lw_mutex *wanted = &restless[1].mutex;
-    lw_arm arms[2] = {lw_arm_acquire(&wanted->lock), lw_arm_await(&restless->awaitable, NULL)};
-    int index = lw_select(arms, 2, LW_FOREVER);
-
-    return index == 0 ? lw_mutex_release(wanted) : index;
-}
-
-static int be_restless(void *arg)
-{
-    struct restless restless[2] = {{{&restless_kind}, LW_MUTEX_INIT("held"),
-                                    LW_EVENT_INIT("always")}};
-    lw_task task;
-
-    (void)arg;
-    lw_event_set(&restless->always);
-    cr_assert_eq(lw_await(&restless->awaitable, NULL, lw_in(100 * LW_US)), -ETIMEDOUT);
-    cr_assert_eq(lw_mutex_acquire(&restless[1].mutex, LW_NOW), 0);
-    cr_assert_eq(lw_spawn(&task, await_or_acquire, restless, NULL), 0);
-    for (int i = 0; i < 20; i++)
-        lw_yield();
-    cr_assert_eq(lw_cancel(task), 0);
-    cr_assert_eq(join_status(task), -ECANCELED, "however often it is tried again");
-    cr_assert_eq(lw_mutex_acquire(&restless->mutex, LW_NOW), 0);
-    task = start_waiter(await_or_acquire, restless);
-    cr_assert_eq(lw_mutex_release(&restless[1].mutex), 0);
-    for (int i = 0; i < 20; i++)
-        lw_yield();
-    cr_assert(is_waiting(task), "for the lock of the one it asks");
-    cr_assert_eq(lw_mutex_release(&restless->mutex), 0);
-    cr_assert_eq(join_status(task), 0);
-    return 0;
-}
-
-Test(select, one_that_is_never_done_can_be_left)
-{
-    run_all(be_restless, NULL);
 }
 
 /* ---- a crowd that sends and receives through selects: every item arrives, once */

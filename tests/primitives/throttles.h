@@ -52,6 +52,12 @@ static inline int try(lw_throttle *throttle)
     return lw_throttle_enter(throttle, LW_NOW);
 }
 
+/* In a task. */
+static inline int enter(void *arg)
+{
+    return lw_throttle_enter(arg, LW_FOREVER);
+}
+
 static inline void assert_counts(const lw_throttle *throttle, uint32_t successes, uint32_t failures)
 {
     uint32_t now[2] = {9, 9};

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The laws of lw_transfer(): a hold goes to another task without a gap, and with the end of that
- * one nothing of it is lost. */
-#include "tests/primitives/kinds.h"
+ * one nothing of it is lost.  What is refused: transfer-refused.c. */
+#include "tests/primitives/heirs.h"
 
 TestSuite(transfer, .init = watchdog);
 
-/* One who is handed something, and told so. */
-struct heir {
-    lw_lock *lock;
-    lw_event told;
-    int (*act)(struct heir *heir);
-};
-
-static int be_told(void *arg)
-{
-    struct heir *heir = arg;
-    int err = lw_event_wait(&heir->told, LW_FOREVER);
-
-    return err < 0 ? err : heir->act(heir);
-}
+/* ---- from one to the other */
 
 static int release_once(struct heir *heir)
 {
@@ -27,13 +14,6 @@ static int release_once(struct heir *heir)
     cr_assert_eq(holds_of_caller(), 0);
     return err;
 }
-
-static bool has_owner(const lw_lock *lock)
-{
-    return lock->kind != &lw_bounded_semaphore_kind;
-}
-
-/* ---- from one to the other */
 
 static int hand_to_one_who_waits(void *arg)
 {
@@ -63,11 +43,6 @@ static int hand_to_one_who_waits(void *arg)
 Test(transfer, the_other_releases_it_as_its_own)
 {
     run_kinds(HELD_KINDS, hand_to_one_who_waits);
-}
-
-static int release_now(void *lock)
-{
-    return lw_release(lock);
 }
 
 /* One worker: the child has not started. */
@@ -249,55 +224,6 @@ Test(transfer, with_the_end_of_the_other_it_is_marked)
     run_kinds(HELD_KINDS, end_with_it);
 }
 
-/* ---- codes */
-
-static bool has_ended(lw_task task)
-{
-    const struct lw_record *record = lw_record_of(task.id);
-
-    return record != NULL && (lw_load_acq(&record->place) & LW_PLACE_ENDED) != 0;
-}
-
-static int codes(void *arg)
-{
-    lw_lock *lock = arg;
-    lw_task task, child, ended, waiting;
-
-    cr_assert_eq(lw_transfer(lock, lw_self()), -EPERM);
-    cr_assert_eq(lw_acquire(lock, LW_NOW), 0);
-    cr_assert_eq(lw_spawn(&task, release_now, lock, NULL), 0);
-    ended = task;
-    cr_assert_eq(lw_join(task, NULL, LW_FOREVER), 0);
-    cr_assert_eq(lw_transfer(lock, ended), -ESRCH, "joined");
-    cr_assert_eq(lw_transfer(lock, (lw_task){0}), -ESRCH);
-    cr_assert_eq(lw_transfer(lock, (lw_task){UINT64_MAX >> 8}), -ESRCH);
-    cr_assert_eq(lw_spawn(&child, release_now, lock, NULL), 0);
-    AWAIT(has_ended(child));
-    cr_assert_eq(lw_transfer(lock, child), -ESRCH, "ended, not joined");
-    cr_assert_eq(join_status(child), -EPERM);
-    waiting = start_waiter(acquire_and_release, lock);
-    if (has_owner(lock)) {
-        cr_assert_eq(lw_transfer(lock, waiting), -EBUSY, "it waits for this very one");
-        cr_assert(lw_owned(lock));
-    }
-    cr_assert_eq(holds_of_caller(), 1, "the caller has it as before");
-    cr_assert_eq(lw_release(lock), 0);
-    cr_assert_eq(join_status(waiting), 0);
-    assert_as_made(lock);
-    return 0;
-}
-
-Test(transfer, misuse_has_its_code_and_changes_nothing)
-{
-    run_kinds(HELD_KINDS, codes);
-    for (int i = HELD_KINDS; i < ALL_KINDS; i++) {
-        lw_lock lock = *kinds[i];
-
-        cr_assert_eq(lw_acquire(&lock, LW_NOW), 0);
-        cr_assert_eq(lw_transfer(&lock, lw_self()), -EPERM, "a permit of nobody's");
-    }
-}
-
 /* ---- permits */
 
 static int hand_one_of_three(void *arg)
@@ -322,6 +248,53 @@ static int hand_one_of_three(void *arg)
 Test(transfer, of_permits_one_at_a_time)
 {
     run_all(hand_one_of_three, NULL);
+}
+
+/* ---- who looks whether it is the owner by now, and is told in no other way */
+
+static struct {
+    lw_lock *lock;
+    bool nests;
+    int written; /* plain: only the word of the lock orders it */
+} found;
+
+static int find_it(void *arg)
+{
+    bool nests = found.nests && arg != NULL;
+
+    while (nests ? lw_acquire(found.lock, LW_NOW) != 0 : !lw_owned(found.lock))
+        lw_yield();
+    cr_assert_eq(found.written++, 7);
+    cr_assert(!nests || lw_release(found.lock) == 0);
+    cr_assert_eq(lw_release(found.lock), 0);
+    cr_assert(!found.nests || lw_release(found.lock) == 0);
+    cr_assert_eq(holds_of_caller(), 0);
+    return 0;
+}
+
+static int let_it_be_found(void *arg)
+{
+    lw_task task;
+
+    found.lock = arg;
+    found.nests = found.lock->kind == &lw_rlock_kind || found.lock->kind == &lw_priority_rlock_kind;
+    for (int i = 0; i < 20; i++) {
+        cr_assert_eq(lw_acquire(found.lock, LW_NOW), 0);
+        cr_assert(!found.nests || lw_acquire(found.lock, LW_NOW) == 0);
+        cr_assert_eq(lw_spawn(&task, find_it, i % 2 == 0 ? arg : NULL, NULL), 0);
+        lw_yield();
+        found.written = 7;
+        cr_assert_eq(lw_transfer(found.lock, task), 0);
+        cr_assert_eq(join_status(task), 0);
+        cr_assert_eq(found.written, 8);
+        assert_as_made(found.lock);
+    }
+    return 0;
+}
+
+Test(transfer, who_finds_that_it_owns_it_finds_all_that_was_written)
+{
+    run_kinds(OWNED_KINDS, let_it_be_found);
 }
 
 /* ---- plain threads */
@@ -362,58 +335,6 @@ Test(transfer, from_thread_to_thread)
         cr_assert_eq(lw_transfer(&lock, (lw_task){shared.id}), releases ? -ESRCH : -EPERM);
         cr_assert_eq(lw_release(&lock), releases ? 0 : -EPERM);
     }
-}
-
-/* ---- without memory */
-
-enum { MANY = 20 };
-static lw_mutex many[MANY];
-
-static int release_half(struct heir *heir)
-{
-    (void)heir;
-    for (int i = 0; i < MANY; i += 2)
-        cr_assert_eq(lw_mutex_release(&many[i]), 0);
-    return 0;
-}
-
-static int hand_without_memory(void *arg)
-{
-    struct heir heir = {.act = release_half};
-    lw_task task;
-    lw_mutex mutex = LW_MUTEX_INIT("kept");
-    int *scarce = arg;
-
-    memset(many, 0, sizeof many);
-    task = start_waiter(be_told, &heir);
-    cr_assert_eq(lw_mutex_acquire(&mutex, LW_NOW), 0);
-    if (*scarce == 0) {
-        sys_fail(SYS_MMAP, 1, true);
-        cr_assert_eq(lw_transfer(&mutex.lock, task), -ENOMEM);
-        cr_assert(lw_owned(&mutex.lock) && sys_failed());
-        sys_fail(SYS_MMAP, 0, false);
-    }
-    for (int i = 0; i < MANY; i++) {
-        cr_assert_eq(lw_mutex_acquire(&many[i], LW_NOW), 0);
-        cr_assert_eq(lw_transfer(&many[i].lock, task), 0);
-    }
-    lw_event_set(&heir.told);
-    cr_assert_eq(join_status(task), 0);
-    for (int i = 0; i < MANY; i++)
-        cr_assert_eq(lw_mutex_acquire(&many[i], LW_NOW), i % 2 == 0 ? 0 : -ENOTRECOVERABLE);
-    for (int i = 0; i < MANY; i += 2)
-        cr_assert_eq(lw_mutex_release(&many[i]), 0);
-    return lw_mutex_release(&mutex);
-}
-
-Test(transfer, what_cannot_be_noted_is_not_handed_over)
-{
-    int scarce = 0;
-
-    sys_watch();
-    run_with(1, hand_without_memory, &scarce);
-    scarce = 1;
-    run_with(1, hand_without_memory, &scarce);
 }
 
 /* ---- kinds, and marks */

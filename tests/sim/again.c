@@ -141,7 +141,7 @@ Test(again, a_seed_that_is_said_brings_it_back)
 {
     unsigned comes_back = 0, does_not = 0;
 
-    for (uint64_t first = 1; first <= (is_slow() ? 60 : 120); first += 3) {
+    for (uint64_t first = 1; first <= (is_slow() ? 60 : 240); first += 3) {
         struct simulation simulation = {.options = {.seed = first, .schedules = 100},
                                         .test = pay_twice};
         unsigned long long seed, hash, again;

@@ -264,6 +264,71 @@ Test(breaker, what_is_late_neither_opens_nor_closes)
     sim_all(come_late, NULL);
 }
 
+/* ---- who finds it open finds when it was opened */
+
+static int call_beside(void *arg)
+{
+    bool refused = false;
+
+    (void)arg;
+    for (int i = 0; i < 8 * CALLS; i++) {
+        int err = lw_breaker_call(&it.breaker, succeed, NULL, NULL);
+
+        LW_SIM_CHECK(err == -EHOSTDOWN || (err == 0 && !refused));
+        refused = err < 0;
+    }
+    return 0;
+}
+
+/* The clock stands still, long after it was made: once open it stays so. */
+static int open_beside(void *arg)
+{
+    lw_task tasks[2];
+
+    (void)arg;
+    set_up();
+    it.now = 10 * RESET;
+    for (int i = 0; i < 2; i++)
+        tasks[i] = start(call_beside, NULL);
+    while (lw_breaker_call(&it.breaker, succeed, (void *)(intptr_t)-EIO, NULL) == 0)
+        continue;
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    sim_weak_flush_all();
+    LW_SIM_CHECK(state() == LW_BREAKER_OPEN && it.breaker._word._value >> 3 == 1);
+    check_it_recovers();
+    return 0;
+}
+
+Test(breaker, it_stays_open_for_the_interval)
+{
+    sim_all(open_beside, NULL);
+}
+
+/* ---- names that are given */
+
+static int make_one(void *arg)
+{
+    return lw_breaker_init(arg, NULL, NULL);
+}
+
+static int make_two_at_once(void *arg)
+{
+    lw_breaker two[2];
+    lw_task other;
+
+    (void)arg;
+    other = start(make_one, &two[0]);
+    LW_SIM_CHECK(make_one(&two[1]) == 0 && end_of(other) == 0);
+    LW_SIM_CHECK(strcmp(two[0].name, two[1].name) != 0);
+    return 0;
+}
+
+Test(breaker, no_two_have_the_same_name)
+{
+    sim_all(make_two_at_once, NULL);
+}
+
 /* ---- consecutive failures */
 
 static int fail_once(void *arg)

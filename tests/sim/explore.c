@@ -8,7 +8,7 @@
 #include "tests/lost.h"
 #include "tests/sim/cell.h"
 
-enum { SCHEDULES = 400, WATCHDOG_S = 100 };
+enum { SCHEDULES = 200, WATCHDOG_S = 100 };
 
 static const char *const strategies[] = {
     [LW_SIM_RANDOM] = "random", [LW_SIM_PCT] = "pct", [LW_SIM_EXHAUSTIVE] = "every"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Latches, barriers, a once and keyed conditions in many schedules: who waits is told exactly once,
- * nobody is forgotten, and who leaves takes nobody along. */
+ * nobody is forgotten, and who leaves takes nobody along.  And guards: each has its number. */
 #include "tests/sim/explore.h"
 
 TestSuite(gates, .init = watchdog);
@@ -270,6 +270,49 @@ static int all_need_it(void *arg)
 Test(gates, once_is_once_or_again_after_a_failure)
 {
     sim_all(all_need_it, NULL);
+}
+
+/* ---- the numbers of guards without a name */
+
+enum { GUARDS = 4, TEXT = 40 };
+
+static struct {
+    lw_resource_guard guards[GUARDS];
+    char texts[2][GUARDS][TEXT]; /* by who asks, and guard */
+} named;
+
+/* One from the first on, one from the last. */
+static int ask_for_names(void *arg)
+{
+    for (int n = 0; n < GUARDS; n++) {
+        int i = arg != NULL ? GUARDS - 1 - n : n;
+
+        (void)lw_resource_guard_message(&named.guards[i], named.texts[arg != NULL][i], TEXT);
+    }
+    return 0;
+}
+
+static int name_guards(void *arg)
+{
+    lw_task tasks[2];
+
+    (void)arg;
+    memset(&named, 0, sizeof named);
+    tasks[0] = start(ask_for_names, NULL);
+    tasks[1] = start(ask_for_names, &named);
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    for (int i = 0; i < GUARDS; i++) {
+        LW_SIM_CHECK(strcmp(named.texts[0][i], named.texts[1][i]) == 0);
+        for (int n = 0; n < i; n++)
+            LW_SIM_CHECK(strcmp(named.texts[0][i], named.texts[0][n]) != 0);
+    }
+    return 0;
+}
+
+Test(gates, a_guard_has_one_number_and_no_other_has_it)
+{
+    sim_all(name_guards, NULL);
 }
 
 /* ---- keyed conditions */

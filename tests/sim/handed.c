@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Locks that are handed on, in many schedules: exclusion, each wait ends in one way, nobody is
  * forgotten or overtaken, and the memory may go with the last user.  Each law for each kind. */
+#include "primitives/lock.h"
 #include "tests/sim/explore.h"
 
 TestSuite(handed, .init = watchdog);
@@ -14,9 +15,10 @@ static const lw_priority_rlock priority_rlock = LW_PRIORITY_RLOCK_INIT("priority
 static const lw_lock *const kinds[] = {&rlock.lock, &priority_lock.lock, &priority_rlock.lock};
 
 static struct {
-    lw_lock lock;
+    lw_lock lock, other;
     const lw_lock *kind;
-    int inside, entries, cut_short, refused, users, served[4];
+    int inside, entries, cut_short, refused, users, served[4], queued;
+    uint64_t places[16];
     bool burned;
 } it;
 
@@ -198,6 +200,46 @@ static int keep_the_line(void *arg)
 Test(handed, nobody_is_overtaken)
 {
     all_kinds(keep_the_line);
+}
+
+/* Places in line are counted for all locks together: who queues at one must not set the count back
+ * while others queue at another. */
+
+static int queue_again(void *arg)
+{
+    struct lw_cold *cold = lw_record_cold(lw_current());
+
+    for (int i = 0; i < 4; i++) {
+        lw_store_rlx(&cold->arrival, UINT64_MAX);
+        LW_SIM_CHECK(lw_acquire(arg, LW_FOREVER) == 0);
+        if (lw_load_rlx(&cold->arrival) != UINT64_MAX)
+            it.places[it.queued++] = lw_load_rlx(&cold->arrival);
+        lw_yield();
+        LW_SIM_CHECK(lw_release(arg) == 0);
+    }
+    return 0;
+}
+
+static int queue_at_two(void *arg)
+{
+    lw_task tasks[4];
+
+    set_up(arg);
+    it.other = it.lock;
+    for (int i = 0; i < 4; i++)
+        tasks[i] = start(queue_again, i % 2 == 0 ? &it.lock : &it.other);
+    for (int i = 0; i < 4; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    for (int i = 0; i < it.queued; i++)
+        for (int n = 0; n < i; n++)
+            LW_SIM_CHECK(it.places[i] != it.places[n]);
+    check_free();
+    return 0;
+}
+
+Test(handed, nobody_has_the_place_of_another)
+{
+    sim_all(queue_at_two, (void *)kinds[1]);
 }
 
 /* ---- a cancel, a timeout and a grant at once */

@@ -334,7 +334,7 @@ static const struct bug {
      LW_GONE, cancel_the_head, ALL},
     {"join: old handle", "runtime/join.c", "recheck", "LW_CTL_GENERATION", 0, LW_GONE,
      use_an_old_handle, RANDOM | PCT},
-    {"wait: ended twice", "runtime/wait_word.h", "cas", "&cold->wait", 3, LW_TORN, end_a_wait_twice,
+    {"wait: ended twice", "runtime/wait_word.h", "cas", "&cold->wait", 4, LW_TORN, end_a_wait_twice,
      ALL},
     {"mutex: starving", "primitives/mutex.c", "needed", "lw_sys.now()", 0, LW_GONE, hog, ALL},
     {"deque: taken twice", "runtime/deque.h", "recheck", "top == bottom", 0, LW_GONE, run_many,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rate limits in many schedules, on a clock that is exact: no more is granted than time brings,
  * what time brings is granted in time and in order, and who leaves the line, whatever happens at
- * the same moment, takes nothing and holds nobody up. */
-#include "runtime/wait.h"
+ * the same moment, takes nothing and holds nobody up.  Of one task alone: rate_limit_numbers.c. */
 #include "tests/sim/explore.h"
 
 TestSuite(rate_limit, .init = watchdog);
@@ -371,76 +370,6 @@ Test(rate_limit, r257_a_new_rate_is_known_at_once)
 {
     sim_all(new_rate, NULL);
     sim_every(new_rate, NULL, 1, 300);
-}
-
-/* ---- numbers, on an exact clock */
-
-static int numbers(void *arg)
-{
-    lw_nsec moment;
-
-    (void)arg;
-    set_up(10, 4, 0);
-    drain();
-    moment = it.limit._at;
-    LW_SIM_CHECK(lw_rate_limit_locked(&it.limit)); /* R258 */
-    LW_SIM_CHECK(lw_sleep(moment + 200 * LW_MS) == 0);
-    LW_SIM_CHECK(lw_rate_limit_tokens(&it.limit) >= 2); /* R259: though nobody waits */
-    LW_SIM_CHECK(!lw_rate_limit_locked(&it.limit));
-    LW_SIM_CHECK(lw_rate_limit_set_rate(&it.limit, 0) == 0);
-    LW_SIM_CHECK(lw_rate_limit_tokens(&it.limit) >= 2); /* R255: at the old rate */
-    LW_SIM_CHECK(lw_rate_limit_tokens(&it.limit) < 2.5);
-    LW_SIM_CHECK(lw_rate_limit_acquire(&it.limit, 2, LW_NOW) == 0);
-    LW_SIM_CHECK(lw_sleep(lw_in(LW_SEC)) == 0);
-    LW_SIM_CHECK(lw_rate_limit_tokens(&it.limit) < 0.5); /* frozen */
-    LW_SIM_CHECK(lw_rate_limit_set_rate(&it.limit, 3) == 0);
-    LW_SIM_CHECK(lw_rate_limit_tokens(&it.limit) < 0.5); /* R255: not at the new one */
-    LW_SIM_CHECK(lw_sleep(lw_in(1000 * LW_SEC)) == 0);
-    LW_SIM_CHECK(lw_rate_limit_tokens(&it.limit) == 4); /* R252, R259, R261 */
-    drain();
-    /* Due at its deadline is in time. */
-    LW_SIM_CHECK(lw_rate_limit_acquire(&it.limit, 3, it.limit._at + LW_SEC) == 0);
-    LW_SIM_CHECK(lw_rate_limit_acquire(&it.limit, 3, it.limit._at + LW_SEC - 1) == -ETIMEDOUT ||
-                 it.limit._tokens > 0);
-    return 0;
-}
-
-Test(rate_limit, r255_r259_time_is_credited_once_at_the_rate_of_its_time)
-{
-    sim_some(numbers, NULL, 4);
-}
-
-static uint64_t waits_so_far(void)
-{
-    return lw_load_rlx(&lw_record_cold(lw_current())->wait) >> LW_STATE_BITS;
-}
-
-/* Whatever rounding does: who waits for an amount has it after one sleep, and at no nanosecond
- * before it is there; of waits that are not too long to be simulated. */
-static int odd_numbers(void *arg)
-{
-    static const double odd[] = {1.0 / 3, 0.1, 7e-5, 123456.789, 0.7, 3, 7e8, 1e-12};
-    double tokens = odd[sim_choose(8)], rate = odd[sim_choose(8)];
-
-    (void)arg;
-    set_up(rate, tokens * (1 + sim_choose(3)), 0);
-    if (tokens / rate > 1000)
-        return 0;
-    for (int i = 0; i < 4; i++) {
-        double before = it.limit._tokens;
-        lw_nsec at = it.limit._at;
-        uint64_t waits = waits_so_far();
-
-        LW_SIM_CHECK(lw_rate_limit_acquire(&it.limit, tokens, LW_FOREVER) == 0);
-        before += seconds(it.limit._at - at) * rate;
-        LW_SIM_CHECK(before >= tokens * (1 - 1e-15) && waits_so_far() <= waits + 1);
-    }
-    return 0;
-}
-
-Test(rate_limit, no_rounding_keeps_a_waiter_from_its_tokens)
-{
-    sim_some(odd_numbers, NULL, 2);
 }
 
 /* ---- newest first */

@@ -89,7 +89,7 @@ static int join_waiters(void *arg)
 
         LW_SIM_CHECK(lw_spawn(&tasks[i], waiters[i].fn, NULL, &options) == 0);
     }
-    return lw_join(tasks[0], NULL, LW_FOREVER);
+    return lw_join(tasks[1], NULL, LW_FOREVER); /* tasks[0] waits for us: a circle */
 }
 
 Test(reports, of_who_is_stuck_say_which_task_waits_for_what)

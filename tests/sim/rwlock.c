@@ -6,7 +6,7 @@
 
 TestSuite(rwlock, .init = watchdog);
 
-enum { TASKS = 3 };
+enum { TASKS = 3, USERS = 4 };
 
 static const uint32_t modes[] = {LW_RWLOCK_PHASE_FAIR, LW_RWLOCK_PREFER_READERS,
                                  LW_RWLOCK_PREFER_WRITERS};
@@ -134,15 +134,16 @@ static int use_somehow(void *arg)
     return 0;
 }
 
+/* One inside, one that is sent to try again, one that waits behind it, and one that comes by. */
 static int use_it(void *arg)
 {
-    lw_task tasks[TASKS];
+    lw_task tasks[USERS];
 
     set_up(arg);
-    for (uintptr_t i = 0; i < TASKS; i++)
+    for (uintptr_t i = 0; i < USERS; i++)
         tasks[i] = start(use_somehow, (void *)(i % 2));
     (void)lw_cancel(tasks[1]);
-    for (int i = 0; i < TASKS; i++)
+    for (int i = 0; i < USERS; i++)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     LW_SIM_CHECK(it.refused <= 1);
     check_free();
@@ -382,44 +383,6 @@ Test(rwlock, small_instances_in_every_order)
     every_mode(expire_the_upgrade, 1, 300);
     every_mode(upgrade_after_one_that_was_cancelled, 1, 300);
     every_mode(upgrade_two, 1, 300);
-}
-
-/* ---- turns: phases alternate, writers keep their order */
-
-static int count_phases(void *arg)
-{
-    lw_lock *face = arg != NULL ? &it.rw.read : &it.rw.write;
-
-    LW_SIM_CHECK(lw_acquire(face, LW_FOREVER) == 0);
-    if (arg != NULL) {
-        LW_SIM_CHECK(it.version == 1); /* though two writers have waited */
-        look();
-    } else {
-        change();
-    }
-    return lw_release(face);
-}
-
-static int take_turns(void *arg)
-{
-    lw_task tasks[TASKS];
-    uintptr_t reader;
-
-    set_up(arg);
-    LW_SIM_CHECK(lw_acquire(&it.rw.read, LW_FOREVER) == 0);
-    reader = 1 + sim_choose(2); /* after one writer, or after both */
-    for (uintptr_t i = 0; i < TASKS; i++)
-        tasks[i] = start_waiting(count_phases, i == reader ? &it : NULL);
-    LW_SIM_CHECK(lw_release(&it.rw.read) == 0);
-    for (int i = 0; i < TASKS; i++)
-        LW_SIM_CHECK(end_of(tasks[i]) == 0);
-    check_free();
-    return 0;
-}
-
-Test(rwlock, a_reader_waits_for_one_writer_at_most)
-{
-    sim_all(take_turns, (void *)&modes[0]);
 }
 
 /* ---- memory */

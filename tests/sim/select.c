@@ -358,6 +358,38 @@ Test(select, an_heir_that_has_left_holds_nobody_up)
         sim_all(inherit, (void *)i);
 }
 
+/* ---- an event that is set once, whatever the select is just doing */
+
+static int await_event(void *arg)
+{
+    long in;
+    lw_arm arms[2] = {lw_arm_receive(&it.channels[0], &in), lw_arm_event(&it.event, NULL)};
+
+    (void)arg;
+    LW_SIM_CHECK(lw_select(arms, 2, LW_FOREVER) == 1);
+    return 0;
+}
+
+static int set_it_once(void *arg)
+{
+    lw_task task;
+
+    (void)arg;
+    set_up();
+    task = start(await_event, NULL);
+    for (unsigned steps = 4 * sim_choose(16); steps > 0; steps--)
+        lw_sim_point();
+    lw_event_set(&it.event);
+    LW_SIM_CHECK(end_of(task) == 0 && nobody_waited());
+    check_queues();
+    return 0;
+}
+
+Test(select, what_happens_once_is_not_missed)
+{
+    sim_all(set_it_once, NULL);
+}
+
 Test(select, small_instances_in_every_order)
 {
     sim_every(meet, NULL, 1, 300);

@@ -26,7 +26,7 @@ static void set_up(void)
 /* Two of the three, each task another two; or all, from another one on. */
 static int take(uintptr_t number, size_t count, lw_nsec deadline)
 {
-    lw_lock *mine[LOCKS];
+    lw_lock *mine[LOCKS] = {NULL};
     int err;
 
     for (size_t i = 0; i < count; i++)

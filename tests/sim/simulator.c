@@ -43,23 +43,29 @@ Test(simulator, finds_a_lost_update_with_each_strategy)
                                   .quiet = true,
                                   .depth = strategy == LW_SIM_EXHAUSTIVE ? 1 : 0,
                                   .schedules = 10000};
-        lw_sim_result result;
+        lw_sim_result result = {0};
 
-        cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &result), LW_SIM_FAILED_CHECK,
-                     "strategy %d", strategy);
-        cr_assert_gt(strlen(result.choices), 0u);
+        /* Of a schedule that happens to be long there are too many choices to say. */
+        for (int tries = 0; tries < 5 && result.choices[0] == '\0'; tries++) {
+            options.seed = result.seed + 1;
+            cr_assert_eq(lw_sim_run(&options, add_twice, CARELESSLY, &result), LW_SIM_FAILED_CHECK,
+                         "strategy %d", strategy);
+        }
+        cr_assert_gt(strlen(result.choices), 0u, "strategy %d", strategy);
     }
 }
 
 Test(simulator, finds_nothing_where_nothing_is)
 {
     for (int strategy = LW_SIM_RANDOM; strategy <= LW_SIM_PCT; strategy++) {
-        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy};
+        lw_sim_options options = {.strategy = (lw_sim_strategy)strategy,
+                                  .schedules = is_slow() ? 50 : 0}; /* 0: a thousand */
+        uint64_t schedules = is_slow() ? 50 : 1000;
         lw_sim_result result;
 
         cr_assert_eq(lw_sim_run(&options, add_twice_carefully, NULL, &result), LW_SIM_PASSED);
-        cr_assert_eq(result.schedules, 1000u);
-        cr_assert_eq(result.seed, 1000u);
+        cr_assert_eq(result.schedules, schedules);
+        cr_assert_eq(result.seed, schedules);
     }
 }
 

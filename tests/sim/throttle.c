@@ -13,6 +13,8 @@ static struct {
     lw_throttle throttle;
     lw_nsec begun, passed[TASKS * ENTRIES];
     int entered, cut_short, cancelled, failed, draws;
+    uint64_t clock;
+    int taken[2 * TASKS * ENTRIES + 1];
 } it;
 
 static double draw(double jitter)
@@ -193,6 +195,91 @@ Test(throttle, a_slot_is_given_back_or_passed_by)
 {
     sim_all(cancel_while_another_comes, NULL);
     sim_every(cancel_while_another_comes, NULL, 1, 100);
+}
+
+/* ---- a clock that all move on, and nobody back */
+
+static lw_nsec read_the_clock(void)
+{
+    uint64_t now = lw_load_rlx(&it.clock);
+
+    *(uint64_t *)lw_data() = now;
+    return (lw_nsec)(now * LW_SEC);
+}
+
+static int move_it_and_try(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2 * ENTRIES; i++) {
+        if (sim_choose(2) == 1)
+            (void)lw_add_rlx(&it.clock, 1);
+        if (lw_throttle_enter(&it.throttle, LW_NOW) == 0)
+            LW_SIM_CHECK(!it.taken[*(uint64_t *)lw_data()]++);
+    }
+    return 0;
+}
+
+/* One a second: who read the clock before others moved it on does not move the slots back. */
+static int move_the_clock(void *arg)
+{
+    lw_throttle_options moved = options;
+    uint64_t read[TASKS + 1];
+    lw_task tasks[TASKS];
+
+    (void)arg;
+    memset(&it, 0, sizeof it);
+    moved.now = read_the_clock;
+    lw_set_data(&read[TASKS]);
+    LW_SIM_CHECK(lw_throttle_init(&it.throttle, "throttle", 1, &moved) == 0);
+    for (int i = 0; i < TASKS; i++) {
+        lw_task_options with = {.data = &read[i]};
+
+        LW_SIM_CHECK(lw_spawn(&tasks[i], move_it_and_try, NULL, &with) == 0);
+    }
+    for (int i = 0; i < TASKS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    return 0;
+}
+
+Test(throttle, a_clock_that_goes_on_is_not_taken_for_one_that_went_back)
+{
+    sim_all(move_the_clock, NULL);
+}
+
+/* ---- draws */
+
+static int try_to_enter(void *arg)
+{
+    int err = lw_throttle_enter(arg, LW_NOW);
+
+    LW_SIM_CHECK(err == 0 || err == -ETIMEDOUT);
+    return 0;
+}
+
+/* Each draws a number of its own: the state is as many steps further. */
+static int draw_at_once(void *arg)
+{
+    const uint64_t step = UINT64_C(0x9e3779b97f4a7c15);
+    lw_throttle_options own = options;
+    lw_task tasks[TASKS];
+    uint64_t before;
+
+    (void)arg;
+    own.random = NULL;
+    own.jitter = 1;
+    LW_SIM_CHECK(lw_throttle_init(&it.throttle, "throttle", 1, &own) == 0);
+    before = it.throttle._random._value;
+    for (int i = 0; i < TASKS; i++)
+        tasks[i] = start(try_to_enter, &it.throttle);
+    for (int i = 0; i < TASKS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    LW_SIM_CHECK(it.throttle._random._value == before + TASKS * step);
+    return 0;
+}
+
+Test(throttle, no_number_is_drawn_twice)
+{
+    sim_all(draw_at_once, NULL);
 }
 
 /* ---- the rate, from all sides */

@@ -10,13 +10,13 @@
 #include <string.h>
 
 enum { SENT = 1, RECEIVED, SUM_SENT, SUM_RECEIVED, REFUSED };
-enum { CHANNELS = 3, SERIAL_BITS = 48 };
+enum { CHANNELS = 3, SERIAL_BITS = 48, TASKS = 24, GUESTS = 4, ACTORS = TASKS + GUESTS };
 
 static uint64_t one[1], seven[7];
 static lw_channel channels[CHANNELS];
 static bool closed;
 /* The last serial number of each sender on each channel; written by one actor each. */
-static uint64_t serials[ACTORS_MAX], last[ACTORS_MAX][CHANNELS][ACTORS_MAX];
+static uint64_t serials[ACTORS], last[ACTORS][CHANNELS][ACTORS];
 
 static void setup(void)
 {
@@ -51,7 +51,7 @@ static void note(struct actor *actor, int channel, uint64_t item)
 {
     uint64_t sender = item >> SERIAL_BITS, serial = item & ((UINT64_C(1) << SERIAL_BITS) - 1);
 
-    CHECK(sender < ACTORS_MAX, "item %llx was never sent", ull(item));
+    CHECK(sender < ACTORS, "item %llx was never sent", ull(item));
     CHECK(serial > last[actor->index][channel][sender], "%llu came after %llu of actor %llu",
           ull(serial), ull(last[actor->index][channel][sender]), ull(sender));
     last[actor->index][channel][sender] = serial;
@@ -116,8 +116,8 @@ static void report(void)
 
 const struct torture torture = {
     .name = "handoff",
-    .tasks = 24,
-    .guests = 4,
+    .tasks = TASKS,
+    .guests = GUESTS,
     .cancels = true,
     .setup = setup,
     .act = act,

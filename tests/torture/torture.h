@@ -4,6 +4,8 @@
  *
  *     torture-<name> [seconds [seed]]     or LW_TORTURE_SECONDS, LW_TORTURE_SEED; 60 s
  *
+ * It goes on until LW_TORTURE_OPERATIONS have been counted, too, however long that takes.
+ *
  * A run is a row of laps.  A lap is a runtime of 1 to 8 workers, in turn, whose tasks, together
  * with plain threads, act until the lap is over; then what they counted must add up, and no stack
  * and no record may be lost (lost.h).  Meanwhile
@@ -29,7 +31,7 @@
 
 #include "runtime/atomic.h"
 
-enum { ACTORS_MAX = 48, COUNTS = 20, OPERATIONS = 0 /* the first count is for progress */ };
+enum { ACTORS_MAX = 1024, COUNTS = 20, OPERATIONS = 0 /* the first count is for progress */ };
 
 /* A task or a plain thread that acts.  Its counts are its own: no atomic operation of the torture
  * stands between those of the library, and orders what they should have. */

@@ -12,6 +12,7 @@ A check is one of the scripts beside this file; it counts as one test. The numbe
 Criterion's own tests where a program is a suite of them.
 """
 
+import concurrent.futures
 import copy
 import glob
 import json
@@ -25,16 +26,22 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BAD = {"FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS"}
-BUILD_LIMIT = 900   # seconds; a compiler that hangs must not hang us
+BUILD_LIMIT = 1800   # seconds; a compiler that hangs must not hang us
 
 FULL = ["-Dchecks=full"]
+# What is built to be checked and not to be quick: with sanitizers -O2 takes three times as long.
+LITTLE = ["--buildtype=debugoptimized", "-Doptimization=1"]
 # Without models and simulations, which run in gcc-debug, and simulations under ASan.
 REAL = ["--no-suite=models"]
 NO_SIM = ["-Dsimulations=false"]
-# Without what runs in gcc-release.
-LIGHT = ["--no-suite=heavy", "--no-suite=torture-broken", "--no-suite=planted-memcheck"]
+# Without what runs in gcc-release; what is broken on purpose is built there only.
+LIGHT = ["--no-suite=heavy", "--no-suite=planted-memcheck"]
+NO_BROKEN = ["-Dbroken=false"]
+NO_TOOLS = ["-Dtools=false"]
 NO_LATCHKV = ["--no-suite=latchkv"]
-CLANG = {"CC": "clang", "CXX": "clang++"}
+# With sanitizers a third of the time to build went to the linker of binutils; it has one way left.
+LLD = {"CC_LD": "lld", "CXX_LD": "lld"}
+CLANG = {"CC": "clang", "CXX": "clang++", **LLD}
 LIBRARY = ["--suite=runtime", "--suite=primitives", "--no-suite=heavy"]
 GCC = {"CC": "gcc", "CXX": "g++"}
 
@@ -51,31 +58,31 @@ class Way:
 
 
 WAYS = {
-    "gcc-debug": Way(GCC, ["--buildtype=debug", "-Dmemcheck=true", *FULL],
+    "gcc-debug": Way({**GCC, **LLD}, ["--buildtype=debug", "-Dmemcheck=true", *FULL, *NO_BROKEN],
                      [*LIGHT, "--no-suite=memcheck"]),
     "gcc-release": Way(GCC, ["--buildtype=release", *NO_SIM], REAL),
-    "clang-debug": Way(CLANG, ["--buildtype=debug", *FULL, *NO_SIM],
+    # With small constants, so that all wraps and overflows; every other way has the real ones.
+    "clang-debug": Way(CLANG, ["--buildtype=debug", "-Dtiny=true", *FULL, *NO_SIM, *NO_BROKEN],
                        [*LIGHT, *NO_LATCHKV, *REAL]),
-    "clang-release": Way(CLANG, ["--buildtype=release", *NO_SIM], [*LIGHT, *NO_LATCHKV, *REAL]),
-    "tiny": Way(GCC, ["--buildtype=debugoptimized", "-Dtiny=true", *FULL, *NO_SIM],
-                [*LIGHT, *NO_LATCHKV, *REAL]),
-    "asan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
-                        "-Db_lundef=false", "-Dfuzz=true", *FULL],
+    "clang-release": Way(CLANG, ["--buildtype=release", *NO_SIM, *NO_TOOLS, *NO_BROKEN],
+                         [*LIGHT, *REAL]),
+    "asan": Way(CLANG, [*LITTLE, "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                        "-Dfuzz=true", *FULL, *NO_BROKEN],
                 [*LIGHT, *REAL, "-t3"]),
-    "tsan": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false",
-                        *FULL],
+    "tsan": Way(CLANG, [*LITTLE, "-Db_sanitize=thread", "-Db_lundef=false", *FULL, *NO_SIM,
+                        *NO_BROKEN],
                 [*LIGHT, *REAL, "-t5"]),
     # Switches synchronise, and what a worker does on the stacks of its tasks is seen: fiber.h.
-    "tsan-together": Way(CLANG, ["--buildtype=debugoptimized", "-Db_sanitize=thread",
-                                 "-Db_lundef=false", *FULL],
+    "tsan-together": Way(CLANG, [*LITTLE, "-Db_sanitize=thread", "-Db_lundef=false", *FULL,
+                                 *NO_SIM, *NO_BROKEN],
                          ["-t5", *(f"runtime {name}" for name in (
                              "blocking", "busy", "group", "helpers", "io", "local", "queue",
                              "sleep", "storm", "task", "worker"))],
                          {"LATCHWORK_TSAN": "together"}, directory="tsan"),
-    "valgrind": Way(GCC, ["--buildtype=debug", "-Dmemcheck=true", *FULL],
+    "valgrind": Way({**GCC, **LLD}, ["--buildtype=debug", "-Dmemcheck=true", *FULL, *NO_BROKEN],
                     ["--suite=memcheck"], directory="gcc-debug"),
     "aarch64": Way({}, ["--buildtype=debugoptimized", "--cross-file=tools/check/aarch64.ini",
-                        "-Dtools=false", *FULL],
+                        "-Djson=disabled", *FULL, *NO_SIM, *NO_TOOLS, *NO_BROKEN],
                    [*LIBRARY, "--suite=cross", "-t10"],
                    {"LW_TEST_SLOW": "1", "LATCHWORK_TEST_SLOWNESS": "10"}),
 }
@@ -98,7 +105,7 @@ CHECKS = {"style": False, "includes": False, "headers": False, "reference": Fals
 QUICK = ["style", "includes", "headers", "reference", "gcc-debug", "exports", "install",
          "subproject"]
 ALL = ["style", "includes", "headers", "reference", "gcc-debug", "gcc-release", "exports",
-       "install", "subproject", "run", "clang-debug", "clang-release", "tiny", "asan", "tsan",
+       "install", "subproject", "run", "clang-debug", "clang-release", "asan", "tsan",
        "tsan-together", "valgrind", "aarch64"]
 
 
@@ -127,6 +134,32 @@ def run(command, log, env=None, limit=None):
 def tail(log, lines=80):
     with open(log, encoding="utf-8", errors="replace") as file:
         return "".join(file.readlines()[-lines:])
+
+
+class Builds:
+    """The builds of all ways that are wanted, one after the other, while others are tested: tests
+    alone leave much of a machine idle."""
+
+    def __init__(self, names):
+        self.worker = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self.builds = {}
+        self.seconds = {}   # by directory; tests of others ran meanwhile
+        for name in names:
+            self.of(name)
+
+    def of(self, name):
+        """Of a way: a future of (directory, log)."""
+        directory = directory_of(name)
+        if directory not in self.builds:
+            self.builds[directory] = self.worker.submit(self.timed, name, directory)
+        return self.builds[directory]
+
+    def timed(self, name, directory):
+        start = time.monotonic()
+        try:
+            return build(name)
+        finally:
+            self.seconds[directory] = time.monotonic() - start
 
 
 def build(name):
@@ -159,65 +192,67 @@ def logs_of(directory, ending):
 
 
 def counts_of(directory):
-    """(passed, failed, skipped) of the last run of meson's tests in a directory."""
+    """(passed, failed, skipped, names of what failed) of the last run of meson's tests in a
+    directory."""
     tests = failed = skipped = 0
+    names = []
     junit, = logs_of(directory, ".junit.xml")
     for suite in ElementTree.parse(junit).iter("testsuite"):
         tests += int(suite.get("tests", 0))
         failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
+        names += [f"{suite.get('name')}: {case.get('name')}" for case in suite.iter("testcase")
+                  if case.find("failure") is not None or case.find("error") is not None]
     # A program that fails as a whole need not have a failed test in it.
     lines, = logs_of(directory, ".json")
     with open(lines, encoding="utf-8") as file:
-        bad = sum(json.loads(line)["result"] in BAD for line in file)
-    failed = max(failed, bad)
-    return max(0, tests - failed - skipped), failed, skipped
+        bad = [test["name"] for test in map(json.loads, file) if test["result"] in BAD]
+    failed = max(failed, len(bad))
+    return max(0, tests - failed - skipped), failed, skipped, bad + names
 
 
-def test(name):
-    """Build and test one way; (passed, failed, skipped)."""
-    directory, log = build(name)
+def test(name, builds):
+    """Test one way, when it is built; (passed, failed, skipped, names of what failed)."""
+    directory, log = builds.of(name).result()
     way = WAYS[name]
     for old in logs_of(directory, ""):
         os.remove(old)
     good = run(["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *way.tests],
                log, way.env)
     try:
-        passed, failed, skipped = counts_of(directory)
+        passed, failed, skipped, names = counts_of(directory)
     except (OSError, ElementTree.ParseError, ValueError) as error:
         raise Failed(f"meson test left no result: {error}\n{tail(log)}") from error
     if not good or failed:
         print(tail(log, 200), flush=True)
-        return passed, max(failed, 1), skipped
+        return passed, max(failed, 1), skipped, names
     if passed == 0:
         raise Failed("no test ran")
-    return passed, 0, skipped
+    return passed, 0, skipped, []
 
 
-def check(name, done):
-    """Run one check; it uses the build of this run, or the debug build."""
+def check(name, builds):
+    """Run one check; one of what is built looks at the debug build, which has all libraries."""
     command = [os.path.join(ROOT, "tools", "check", name)]
     if CHECKS[name]:
-        built = [way for way in ("gcc-release", "gcc-debug") if way in done]
-        command.append(directory_of(built[0]) if built else build("gcc-debug")[0])
+        command.append(builds.of("gcc-debug").result()[0])
     result = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True, check=False,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.stdout:
         print(result.stdout, end="", flush=True)
-    return (1, 0, 0) if result.returncode == 0 else (0, 1, 0)
+    return (1, 0, 0, []) if result.returncode == 0 else (0, 1, 0, [])
 
 
-def one(name, done):
-    """Run one way or check and say how it went; (passed, failed, skipped)."""
+def one(name, builds):
+    """Run one way or check and say how it went; (passed, failed, skipped, names of what failed,
+    seconds)."""
     start = time.monotonic()
     print(f"== {name}", flush=True)
     try:
-        result = check(name, done) if name in CHECKS else test(name)
-        if name not in CHECKS:
-            done.add(name)
+        result = check(name, builds) if name in CHECKS else test(name, builds)
     except Failed as failure:
         print(failure, flush=True)
-        result = (0, 1, 0)
+        result = (0, 1, 0, [])
     return (*result, time.monotonic() - start)
 
 
@@ -230,15 +265,22 @@ def main(arguments):
     if unknown:
         print(f"test: there is no {', '.join(unknown)}; tools/test --list", file=sys.stderr)
         return 2
-    done = set()
+    builds = Builds(name for name in names if name in WAYS)
     results = {}
-    for name in dict.fromkeys(names):
-        results[name] = one(name, done)
+    try:
+        for name in dict.fromkeys(names):
+            results[name] = one(name, builds)
+    finally:
+        builds.worker.shutdown(wait=False, cancel_futures=True)   # what is left after ^C
     print()
-    for name, (passed, failed, skipped, seconds) in results.items():
+    for name, (passed, failed, skipped, bad, seconds) in results.items():
         state = "ok    " if failed == 0 else "FAILED"
         left = f", {skipped} skipped" if skipped else ""
-        print(f"{state} {name:14} {passed:5} passed, {failed} failed{left}  ({seconds:.0f} s)")
+        built = builds.seconds.pop(directory_of(name), None) if name in WAYS else None
+        took = f"{seconds:.0f} s" + (f", built in {built:.0f} s" if built is not None else "")
+        print(f"{state} {name:14} {passed:5} passed, {failed} failed{left}  ({took})")
+        for test_name in bad:
+            print(f"           {test_name}")
     passed = sum(r[0] for r in results.values())
     failed = sum(r[1] for r in results.values())
     print(f"\n{passed} passed, {failed} failed")

@@ -13,11 +13,14 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
+static const lw_nsec STUCK_AFTER = 2 * LW_SEC;
+static const lw_nsec FINISH_WITHIN = 5 * LW_SEC; /* less than a reply is waited for */
 
 static const char help[] =
     "usage: latchkv-bank [--option value]...\n"
     "Moves money between accounts kept in a latchkv, from many clients at a time, each transfer\n"
-    "under the LOCKs of both accounts, and checks at the end that none was lost.\n\n"
+    "under the LOCKs of both accounts, in conflicting order, and checks at the end that none was\n"
+    "lost. A client whose LOCK is answered by DEADLOCK gives way and tries again.\n\n"
     "  --port N           of the server, on this machine (7379)\n"
     "  --unixsocket PATH  of the server, instead\n"
     "  --accounts N       (100)\n"
@@ -25,7 +28,8 @@ static const char help[] =
     "  --seconds N        how long (10)\n"
     "  --seed N           of the transfers (1)\n"
     "  --workers N        threads; 0: one per usable CPU (0)\n"
-    "Ends with status 1 when money was lost or a request failed.\n";
+    "  --in-order N       1: the lower account's lock first, so that none gives way (0)\n"
+    "Ends with status 1 when money was lost, a request failed, or nothing moved for two seconds.\n";
 
 static struct option {
     const char *name;
@@ -33,7 +37,7 @@ static struct option {
     uint64_t least, most;
 } * options_of(struct bank_options *options)
 {
-    static struct option table[7];
+    static struct option table[8];
 
     table[0] = (struct option){"--port", &options->port, 1, 65535};
     table[1] = (struct option){"--accounts", &options->accounts, 2, 1000000};
@@ -41,6 +45,7 @@ static struct option {
     table[3] = (struct option){"--seconds", &options->seconds, 1, 1000000};
     table[4] = (struct option){"--seed", &options->seed, 0, UINT64_MAX};
     table[5] = (struct option){"--workers", &options->workers, 0, 1024};
+    table[6] = (struct option){"--in-order", &options->in_order, 0, 1};
     return table;
 }
 
@@ -49,7 +54,7 @@ static int read_options(struct bank_options *options, int argc, char **argv)
 {
     struct option *known = options_of(options);
 
-    *options = (struct bank_options){NULL, 7379, 100, 50, 10, 1, 0};
+    *options = (struct bank_options){NULL, 7379, 100, 50, 10, 1, 0, 0};
     for (int i = 1; i < argc; i += 2) {
         const char *value = argv[i + 1];
         struct option *option = known;
@@ -79,7 +84,7 @@ static int read_options(struct bank_options *options, int argc, char **argv)
 
 /* What all tellers together have done. */
 struct sum {
-    uint64_t requests, transfers, errors;
+    uint64_t requests, transfers, deadlocks, errors;
     struct kv_histogram latencies;
 };
 
@@ -91,6 +96,7 @@ static void add_up(const struct bank *bank, struct sum *sum)
 
         kv_histogram_add(&sum->latencies, &teller->latencies);
         sum->transfers += atomic_load_explicit(&teller->transfers, memory_order_relaxed);
+        sum->deadlocks += atomic_load_explicit(&teller->deadlocks, memory_order_relaxed);
         sum->errors += atomic_load_explicit(&teller->errors, memory_order_relaxed);
     }
     sum->requests = kv_histogram_count(&sum->latencies);
@@ -107,10 +113,11 @@ static void show(const struct sum *sum, const struct sum *before, double seconds
     bool terminal = isatty(STDOUT_FILENO);
 
     printf(
-        "%s%5.0f s  %9.0f requests/s  %8.0f transfers/s  p50 %.3f  p99 %.3f  p99.9 %.3f ms  "
-        "%" PRIu64 " errors%s",
+        "%s%5.0f s  %9.0f requests/s  %8.0f transfers/s  %6.0f deadlocks/s  p50 %.3f  p99 %.3f  "
+        "p99.9 %.3f ms  %" PRIu64 " errors%s",
         terminal ? "\r\033[K" : "", all, (double)(sum->requests - before->requests) / seconds,
-        (double)(sum->transfers - before->transfers) / seconds, quantile_ms(sum, 500),
+        (double)(sum->transfers - before->transfers) / seconds,
+        (double)(sum->deadlocks - before->deadlocks) / seconds, quantile_ms(sum, 500),
         quantile_ms(sum, 990), quantile_ms(sum, 999), sum->errors, terminal ? "" : "\n");
     fflush(stdout);
 }
@@ -129,13 +136,35 @@ static void show_errors(const struct bank *bank)
     }
 }
 
-/* The display, until the time is over or a signal ends it. */
+/* One of them, as a client was told of it. */
+static void show_deadlock(const struct bank *bank)
+{
+    for (uint64_t i = 0; i < bank->options.clients; i++)
+        if (bank->tellers[i].deadlock[0] != '\0') {
+            printf("  such as      %s\n", bank->tellers[i].deadlock);
+            return;
+        }
+}
+
+/* For so long not one transfer was finished, though no client has failed.  By the clock of one who
+ * was woken each second in between. */
+static bool is_stuck(const struct sum *now, lw_nsec moment, uint64_t *transfers, lw_nsec *moved)
+{
+    if (now->transfers != *transfers || *moved == 0) {
+        *transfers = now->transfers;
+        *moved = moment;
+    }
+    return moment - *moved >= STUCK_AFTER;
+}
+
+/* The display, until the time is over, or nothing moves, or a signal ends it. */
 static lw_nsec watch(struct bank *bank)
 {
     static const int stop_on[] = {SIGINT, SIGTERM};
     static struct sum sums[2]; /* tens of kilobytes: too much for a task's stack */
     struct sum *now = &sums[0], *before = &sums[1];
-    lw_nsec begin = lw_now(), last = begin;
+    lw_nsec begin = lw_now(), last = begin, moved = 0;
+    uint64_t transfers = 0;
     lw_nsec end = begin + (lw_nsec)bank->options.seconds * LW_SEC;
 
     memset(sums, 0, sizeof sums);
@@ -150,7 +179,8 @@ static lw_nsec watch(struct bank *bank)
         before = now;
         now = older;
         last = moment;
-        if (got != -ETIMEDOUT || before->errors == bank->options.clients)
+        bank->stuck = is_stuck(before, moment, &transfers, &moved);
+        if (got != -ETIMEDOUT || before->errors == bank->options.clients || bank->stuck)
             break;
     }
     if (isatty(STDOUT_FILENO))
@@ -169,13 +199,30 @@ static int summarize(struct bank *bank, lw_nsec took, int64_t before, int64_t af
     printf("transfers      %" PRIu64 ", %.0f/s, %" PRIu64 " clients, %" PRIu64 " accounts\n",
            sum.transfers, (double)sum.transfers / seconds, bank->options.clients,
            bank->options.accounts);
+    printf("deadlocks      %" PRIu64 " broken, %.0f/s\n", sum.deadlocks,
+           (double)sum.deadlocks / seconds);
+    show_deadlock(bank);
     printf("latency        p50 %.3f ms, p99 %.3f ms, p99.9 %.3f ms\n", quantile_ms(&sum, 500),
            quantile_ms(&sum, 990), quantile_ms(&sum, 999));
     printf("errors         %" PRIu64 "\n", sum.errors);
     show_errors(bank);
     printf("money before   %" PRId64 "\nmoney after    %" PRId64 "%s\n", before, after,
            before == after ? "" : "  LOST");
-    return before == after && sum.errors == 0 ? 0 : -EREMOTEIO;
+    if (bank->stuck)
+        printf("STUCK          nothing moves: clients wait for each other's locks\n");
+    return before == after && sum.errors == 0 && !bank->stuck ? 0 : -EREMOTEIO;
+}
+
+/* They finish their transfers, if they can. */
+static int let_finish(struct bank *bank, lw_group *tellers)
+{
+    int err = bank->stuck ? -ETIMEDOUT : lw_group_wait(tellers, lw_in(FINISH_WITHIN));
+
+    if (err != -ETIMEDOUT)
+        return err;
+    bank->stuck = true;
+    lw_group_cancel(tellers);
+    return lw_group_wait(tellers, LW_FOREVER);
 }
 
 static int work(struct bank *bank, lw_nsec *took)
@@ -195,7 +242,7 @@ static int work(struct bank *bank, lw_nsec *took)
             *took = watch(bank);
         atomic_store_explicit(&bank->closing, true, memory_order_relaxed);
         if (err == 0)
-            err = lw_group_wait(&tellers, LW_FOREVER); /* they finish their transfers */
+            err = let_finish(bank, &tellers);
     }
     return err;
 }

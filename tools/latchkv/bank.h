@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The bank: clients of latchkv that move money between accounts, each under the LOCKs of both. */
+/* The bank: clients of latchkv that move money between accounts, each under the LOCKs of both, that
+ * of the payer first: so they deadlock.  Unless they are to take them in one order. */
 #ifndef LATCHKV_BANK_H
 #define LATCHKV_BANK_H
 
@@ -8,7 +9,7 @@
 
 struct bank_options {
     const char *unixsocket;
-    uint64_t port, accounts, clients, seconds, seed, workers;
+    uint64_t port, accounts, clients, seconds, seed, workers, in_order;
 };
 
 /* One client and its task. */
@@ -18,13 +19,16 @@ struct teller {
     struct kv_link link;
     struct kv_histogram latencies; /* of requests, ns */
     _Atomic(uint64_t) transfers;
+    _Atomic(uint64_t) deadlocks; /* in which it gave way */
     _Atomic(uint64_t) errors;
-    char error[KV_REPLY_TEXT]; /* the first; read when the task has ended */
+    char error[KV_REPLY_TEXT];    /* the first; read when the task has ended */
+    char deadlock[KV_REPLY_TEXT]; /* the last; likewise */
 };
 
 struct bank {
     struct bank_options options;
     atomic_bool closing; /* tellers finish what they do, and end */
+    bool stuck;          /* they do not move any more */
     struct teller *tellers;
 };
 

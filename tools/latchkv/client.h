@@ -37,6 +37,7 @@ struct kv_face {
     _Atomic(int) queued; /* commands in its transaction, -1: none is open */
     _Atomic(int) protocol;
     _Atomic(bool) waiting; /* for a key lock */
+    _Atomic(uint64_t) task;
     _Atomic(size_t) input_size, input_room, reply_room;
 };
 

@@ -87,3 +87,16 @@ int kv_clients_waiting(struct kv_clients *clients, unsigned *waiting)
     }
     return err;
 }
+
+int kv_clients_of_task(struct kv_clients *clients, lw_task task, uint64_t *id)
+{
+    int err;
+
+    *id = 0;
+    LW_WITH(&clients->mutex.lock, LW_FOREVER, err) {
+        for (struct kv_client *client = clients->first; client != NULL; client = client->next)
+            if (atomic_load_explicit(&client->face.task, memory_order_relaxed) == task.id)
+                *id = client->id;
+    }
+    return err;
+}

@@ -32,6 +32,9 @@ LW_MUST_CHECK int kv_clients_name(struct kv_clients *clients, struct kv_client *
 /* How many commands were run. */
 LW_MUST_CHECK int kv_clients_commands(struct kv_clients *clients, uint64_t *commands);
 
+/* The id of the client of that task; 0: it is gone. */
+LW_MUST_CHECK int kv_clients_of_task(struct kv_clients *clients, lw_task task, uint64_t *id);
+
 /* How many wait for a key lock now. */
 LW_MUST_CHECK int kv_clients_waiting(struct kv_clients *clients, unsigned *waiting);
 

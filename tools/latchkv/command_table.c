@@ -195,6 +195,8 @@ const struct kv_command kv_commands[] = {
      ONE_KEY("RW update"), "", "locks", "0.1.0", "O(1)", "Release the lock of a key", NULL},
     {"locks", kv_run_locks, 1, KV_READONLY | KV_ALL_KEYS, KV_KEYSPACE, NO_KEYS,
      "nondeterministic_output", "locks", "0.1.0", "O(N)", "List the locks that are held", NULL},
+    {"deadlocks", kv_run_deadlocks, -1, READY, KV_DANGEROUS, NO_KEYS, "nondeterministic_output",
+     "locks", "0.1.0", "O(N)", "List the last deadlocks of clients", NULL},
     {"post", kv_run_attack, -1, READY | KV_AT_ONCE | KV_UNLISTED, 0, NO_KEYS, "", "connection", "",
      "O(1)", "Refuse to talk to browsers", NULL},
     {"host:", kv_run_attack, -1, READY | KV_AT_ONCE | KV_UNLISTED, 0, NO_KEYS, "", "connection", "",

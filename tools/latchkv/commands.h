@@ -22,7 +22,7 @@ kv_run kv_run_ttl, kv_run_pttl, kv_run_persist;
 kv_run kv_run_multi, kv_run_exec, kv_run_discard, kv_run_watch, kv_run_unwatch;
 
 /* lock_commands.c */
-kv_run kv_run_lock, kv_run_unlock, kv_run_locks;
+kv_run kv_run_lock, kv_run_unlock, kv_run_locks, kv_run_deadlocks;
 
 /* connection_commands.c */
 kv_run kv_run_ping, kv_run_echo, kv_run_quit, kv_run_select, kv_run_auth, kv_run_hello;

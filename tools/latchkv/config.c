@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { NUMBER, BYTES, TEXT, BINDS };
+enum kind { NUMBER, BYTES, SWITCH, TEXT, BINDS };
 
 struct option {
     const char *name;
@@ -30,6 +30,8 @@ static const struct option options[] = {
     {"databases", NUMBER, AT(databases), 1, 1024, "N", "for SELECT (16)"},
     {"maxclients", NUMBER, AT(maxclients), 1, 1000000, "N", "connections at one time (10000)"},
     {"maxlocks", NUMBER, AT(maxlocks), 1, 1000000, "N", "locks that one client may hold (1024)"},
+    {"locksmith", SWITCH, AT(locksmith), 0, 1, "yes|no",
+     "break deadlocks of clients that LOCK in conflicting order (yes)"},
     {"maxmemory", BYTES, AT(maxmemory), 0, INT64_MAX, "BYTES",
      "refuse to store more; 0: no limit (0)"},
     {"rate", NUMBER, AT(rate), 0, 1000000000, "N",
@@ -55,6 +57,7 @@ static const struct kv_config defaults = {
     .databases = 16,
     .maxclients = 10000,
     .maxlocks = 1024,
+    .locksmith = 1,
     .keepalive = 300,
     .bulk_max = UINT64_C(512) << 20,
     .query_max = UINT64_C(1) << 30,
@@ -80,6 +83,10 @@ static const char help_tail[] =
     "  UNLOCK key             OK, or an error when this client does not hold it.\n"
     "  LOCKS                  for each lock that is held: key, db, owner (a client id), for how\n"
     "                         many milliseconds (held-ms), and how many clients wait (waiters).\n"
+    "  DEADLOCKS [count]      the last ones, the newest first (10): of clients that wait for each\n"
+    "                         other's locks one gives way. Its LOCK is answered by an error that\n"
+    "                         begins with DEADLOCK and tells who waits for whom: UNLOCK, then try\n"
+    "                         again.\n"
     "\nSIGTERM and SIGINT stop it.\n";
 
 static void print_help(void)
@@ -109,7 +116,7 @@ static uint64_t *number_of(const struct kv_config *config, const struct option *
 static const char *set_option(struct kv_config *config, const struct option *option,
                               const char *value)
 {
-    uint64_t number;
+    uint64_t number = 0;
 
     switch (option->kind) {
     case BINDS:
@@ -127,6 +134,11 @@ static const char *set_option(struct kv_config *config, const struct option *opt
     case BYTES:
         if (!kv_parse_bytes(value, &number))
             return "not a number of bytes";
+        break;
+    case SWITCH:
+        number = strcmp(value, "yes") == 0;
+        if (number == 0 && strcmp(value, "no") != 0)
+            return "neither yes nor no";
         break;
     }
     if (number < option->least || number > option->most)
@@ -209,6 +221,9 @@ void kv_config_each(const struct kv_config *config, kv_config_show *show, void *
         case TEXT:
             set = *(const char *const *)((const char *)config + option->offset);
             show(option->name, set != NULL ? set : "", arg);
+            break;
+        case SWITCH:
+            show(option->name, *number_of(config, option) != 0 ? "yes" : "no", arg);
             break;
         case NUMBER:
         case BYTES:

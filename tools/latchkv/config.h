@@ -22,6 +22,7 @@ struct kv_config {
     uint64_t databases;
     uint64_t maxclients;
     uint64_t maxlocks;  /* key locks that one client may hold */
+    uint64_t locksmith; /* whether deadlocks of clients are looked for */
     uint64_t maxmemory; /* bytes; 0: no limit */
     uint64_t rate;      /* commands a second of one client; 0: no limit */
     uint64_t timeout;   /* seconds a client may be idle; 0: for ever */

@@ -237,6 +237,7 @@ int kv_connection_run(void *arg)
     int fd = client->fd;
 
     client->task = lw_self();
+    atomic_store_explicit(&client->face.task, client->task.id, memory_order_relaxed);
     serve(client);
     kv_client_free(client); /* leaves the registry, in which others use the descriptor */
     lw_close(fd);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KV_LINK_OUT = 64 * 1024, KV_LINK_IN = 16 * 1024, KV_REPLY_TEXT = 64 };
+enum { KV_LINK_OUT = 64 * 1024, KV_LINK_IN = 16 * 1024, KV_REPLY_TEXT = 256 };
 
 struct kv_link {
     int fd;

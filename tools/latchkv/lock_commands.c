@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LOCK, UNLOCK, LOCKS: the commands that Redis does not have.
+/* LOCK, UNLOCK, LOCKS, DEADLOCKS: the commands that Redis does not have.
  *
  * LOCK comes here with the lock of the key's shard held, tries the key's mutex, and only when it is
  * taken gives the shard back and waits.  While it waits somebody must notice when the client goes
@@ -7,6 +7,8 @@
  * requests for later; a client that sends more than fits its limit is closed, as one that sends
  * too long a request. */
 #include "latchkv/commands.h"
+#include "latchkv/deadlocks.h"
+#include "latchkv/memory.h"
 #include "latchkv/number.h"
 #include "latchkv/server.h"
 
@@ -75,6 +77,23 @@ static int wait_outside(struct kv_client *client, struct kv_keylock *lock, lw_ns
     return err;
 }
 
+/* It gave way: for whom. */
+static void reply_deadlock(struct kv_client *client)
+{
+    struct kv_deadlock deadlock;
+    char text[1024]; /* for as many members as there are, with their keys */
+
+    if (!kv_deadlocks_mine(&deadlock)) {
+        kv_reply_error(&client->reply, "DEADLOCK this lock cannot be had while the client holds "
+                                       "what it holds: UNLOCK, then try again");
+        return;
+    }
+    if (kv_deadlock_name(&deadlock, &client->server->clients) < 0)
+        kv_client_told_to_end(client);
+    kv_deadlock_tell(&deadlock, text, sizeof text);
+    kv_reply_errorf(&client->reply, "DEADLOCK %s: UNLOCK, then try again", text);
+}
+
 static void reply_failure(struct kv_client *client, int err)
 {
     switch (err) {
@@ -82,9 +101,7 @@ static void reply_failure(struct kv_client *client, int err)
         kv_reply_null(&client->reply);
         break;
     case -EDEADLK:
-        kv_reply_error(&client->reply,
-                       "DEADLOCK this lock cannot be had while the client holds "
-                       "what it holds: UNLOCK, then try again");
+        reply_deadlock(client);
         break;
     case -ENOMEM:
         kv_reply_error(&client->reply, kv_error_nomem);
@@ -209,4 +226,65 @@ void kv_run_locks(struct kv_client *client)
         for (unsigned database = 0; database < store->databases; database++)
             kv_table_each(&store->shards[i].spaces[database].locks, show_lock, &listing);
     kv_reply_array_close(&client->reply, opened, listing.count);
+}
+
+static void show_member(struct kv_reply *reply, const struct kv_deadlock_member *member)
+{
+    kv_reply_map(reply, 4);
+    kv_reply_text(reply, "client");
+    kv_reply_int(reply, (int64_t)member->client);
+    kv_reply_text(reply, "waits-for");
+    kv_reply_text(reply, member->waits_for);
+    kv_reply_text(reply, "waited-ms");
+    kv_reply_int(reply, member->waited_ms);
+    kv_reply_text(reply, "holds");
+    kv_reply_int(reply, (int64_t)member->holds);
+}
+
+static void show_deadlock(struct kv_reply *reply, const struct kv_deadlock *deadlock)
+{
+    kv_reply_map(reply, 6);
+    kv_reply_text(reply, "number");
+    kv_reply_int(reply, (int64_t)deadlock->number);
+    kv_reply_text(reply, "at-ms");
+    kv_reply_int(reply, deadlock->at_ms);
+    kv_reply_text(reply, "verdict");
+    kv_reply_text(reply, lw_verdict_name(deadlock->verdict));
+    kv_reply_text(reply, "clients");
+    kv_reply_int(reply, (int64_t)deadlock->members_in_all);
+    kv_reply_text(reply, "gave-way");
+    if (deadlock->broken)
+        kv_reply_int(reply, (int64_t)deadlock->members[0].client);
+    else
+        kv_reply_null(reply);
+    kv_reply_text(reply, "members");
+    kv_reply_array(reply, deadlock->member_count);
+    for (size_t i = 0; i < deadlock->member_count; i++)
+        show_member(reply, &deadlock->members[i]);
+}
+
+void kv_run_deadlocks(struct kv_client *client)
+{
+    enum { USUALLY = 10 };
+    struct kv_deadlock *last = kv_alloc(KV_DEADLOCKS_KEPT * sizeof *last);
+    int64_t max = USUALLY;
+    size_t count;
+
+    if (client->argc > 2 ||
+        (client->argc == 2 &&
+         (!kv_parse_int(client->argv[1].data, client->argv[1].size, &max) || max < 0)))
+        kv_reply_error(&client->reply, client->argc > 2 ? kv_error_syntax
+                                                        : "ERR count is not a number, or negative");
+    else if (last == NULL)
+        kv_reply_error(&client->reply, kv_error_nomem);
+    else {
+        count = kv_deadlocks_last(last, (size_t)max);
+        kv_reply_array(&client->reply, count);
+        for (size_t i = 0; i < count; i++) {
+            if (kv_deadlock_name(&last[i], &client->server->clients) < 0)
+                kv_client_told_to_end(client);
+            show_deadlock(&client->reply, &last[i]);
+        }
+    }
+    kv_free(last, last != NULL ? KV_DEADLOCKS_KEPT * sizeof *last : 0);
 }

@@ -3,6 +3,7 @@
 #include "latchkv/client.h"
 #include "latchkv/command.h"
 #include "latchkv/config.h"
+#include "latchkv/deadlocks.h"
 #include "latchkv/log.h"
 #include "latchkv/server.h"
 
@@ -66,6 +67,11 @@ int main(int argc, char **argv)
     server.started = kv_coarse_ms();
     server.clients.mutex.lock.name = "clients";
     kv_commands_start();
+    int err = kv_deadlocks_start(server.config.locksmith);
+    if (err < 0) {
+        kv_log("cannot look for deadlocks: %s", strerror(-err));
+        return 1;
+    }
     if (kv_store_init(&server.store, (unsigned)server.config.databases) < 0) {
         kv_log("not enough memory for %u databases", (unsigned)server.config.databases);
         return 1;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A transfer takes the locks of both accounts, the one with the smaller number first: as all
- * tellers keep that order, none waits for another in a circle.
+/* A transfer takes the locks of both accounts, that of the payer first: so tellers wait for each
+ * other in circles, unless they are to take that of the lower account first.  One that is told that
+ * it was its turn to give way gives the lock back that it has, leaves the others a moment, and
+ * begins again.
  *
  *     LOCK a | LOCK b | GET a, GET b | MSET a .. b .. | UNLOCK b, UNLOCK a
  *
@@ -17,6 +19,8 @@
 enum { NAME_SIZE = 32, TOGETHER_MAX = 2, SOME = 500 };
 
 static const lw_nsec PATIENCE = 10 * LW_SEC; /* for one reply */
+static const lw_nsec PAUSE = 50 * LW_US;     /* after a deadlock; twice as long after the next */
+enum { DOUBLINGS = 6 };
 
 /* splitmix64 */
 static uint64_t draw(uint64_t *state)
@@ -41,12 +45,12 @@ static int exchange(struct teller *teller, struct kv_answer *answers, unsigned c
 
     for (unsigned i = 0; i < count && err == 0; i++) {
         err = kv_link_read(&teller->link, &answers[i], deadline);
+        if (err == 0)
+            kv_histogram_record(&teller->latencies, (uint64_t)(lw_now() - begin));
         if (err == 0 && answers[i].kind == '-') {
             snprintf(teller->error, sizeof teller->error, "%s", answers[i].text);
             err = -EREMOTEIO;
         }
-        if (err == 0)
-            kv_histogram_record(&teller->latencies, (uint64_t)(lw_now() - begin));
     }
     return err;
 }
@@ -65,7 +69,34 @@ static int lock(struct teller *teller, const char *key)
 
     if (err == 0)
         err = exchange(teller, &answer, 1);
+    if (err == -EREMOTEIO && strncmp(answer.text, "DEADLOCK ", 9) == 0)
+        return -EDEADLK;
     return err == 0 && answer.kind != '+' ? -EBADMSG : err;
+}
+
+/* Both; 0: they are held. */
+static int lock_both(struct teller *teller, const char *first, const char *second, uint64_t *state)
+{
+    for (unsigned times = 0;; times++) {
+        lw_nsec pause = PAUSE << (times < DOUBLINGS ? times : DOUBLINGS);
+        struct kv_answer answer;
+        int err = lock(teller, first);
+
+        if (err == 0)
+            err = lock(teller, second);
+        if (err != -EDEADLK)
+            return err;
+        atomic_fetch_add_explicit(&teller->deadlocks, 1, memory_order_relaxed);
+        snprintf(teller->deadlock, sizeof teller->deadlock, "%s", teller->error);
+        teller->error[0] = '\0';
+        err = put(teller, "UNLOCK", first);
+        if (err == 0)
+            err = exchange(teller, &answer, 1);
+        if (err == 0)
+            err = lw_sleep(lw_in((lw_nsec)(draw(state) % (uint64_t)pause)));
+        if (err < 0)
+            return err;
+    }
 }
 
 static int unlock_both(struct teller *teller, const char *first, const char *second)
@@ -108,24 +139,29 @@ static int set_both(struct teller *teller, const char *first, const char *second
 
 static int transfer(struct teller *teller, uint64_t *state)
 {
-    uint64_t accounts = teller->bank->options.accounts;
+    const struct bank_options *options = &teller->bank->options;
+    uint64_t accounts = options->accounts;
     uint64_t a = draw(state) % accounts, b = draw(state) % (accounts - 1);
     int64_t money[2], amount = (int64_t)(draw(state) % SOME);
     char first[NAME_SIZE], second[NAME_SIZE];
 
     b += b >= a; /* another one */
-    bool forth = a < b;
-    name_account(first, forth ? a : b);
-    name_account(second, forth ? b : a);
+    if (options->in_order && b < a) {
+        uint64_t lower = b;
 
-    int err = lock(teller, first);
-    if (err == 0)
-        err = lock(teller, second);
+        b = a;
+        a = lower;
+        amount = -amount;
+    }
+    name_account(first, a);
+    name_account(second, b);
+
+    int err = lock_both(teller, first, second, state);
     if (err == 0)
         err = get_both(teller, first, second, money);
-    if (err == 0 && money[!forth] >= amount) {
-        money[!forth] -= amount;
-        money[forth] += amount;
+    if (err == 0 && money[0] >= amount && money[1] >= -amount) {
+        money[0] -= amount;
+        money[1] += amount;
         err = set_both(teller, first, second, money);
     }
     return err == 0 ? unlock_both(teller, first, second) : err;
@@ -146,7 +182,7 @@ int teller_run(void *arg)
             atomic_fetch_add_explicit(&teller->transfers, 1, memory_order_relaxed);
     }
     kv_link_close(&teller->link);
-    if (err < 0) {
+    if (err < 0 && !(err == -ECANCELED && bank->stuck)) {
         if (err != -EREMOTEIO)
             snprintf(teller->error, sizeof teller->error, "%s", strerror(-err));
         atomic_store_explicit(&teller->errors, 1, memory_order_relaxed);

@@ -62,7 +62,8 @@ LW_API LW_MUST_CHECK int lw_multi_latch_init(lw_multi_latch *latch, const char *
  * Anyone.  Never switches. */
 LW_API int lw_multi_latch_count_down(lw_multi_latch *latch, uint64_t key, uint32_t flags);
 
-/* Lower the counts of all keys that are not complete, as one step.  Anyone.  Never switches. */
+/* Lower the counts of all keys that are not complete, as one step; of a zeroed latch nothing.
+ * Anyone.  Never switches. */
 LW_API void lw_multi_latch_count_down_all(lw_multi_latch *latch);
 
 /* Wait until a key is complete; an unknown one is.

@@ -20,8 +20,9 @@ typedef struct lw_once { lw_waitable wait; int _status; } lw_once;
 #define LW_ONCE_INIT(name) { LW_WAITABLE_INIT_(name), 0 }
 
 /* Run fn(arg) in the caller if nobody has; if somebody does just now, wait for it.  All get its
- * status.  One that fails (is negative) has not done it: those who wait get that status as well,
- * and who comes next runs it again.  So does one of those who wait when a thread ends inside fn.
+ * status.  One that fails (is negative) has not done it: those who wait get that status as well
+ * (also an -ECANCELED: it was the one who ran fn that was cancelled, and not they), and who comes
+ * next runs it again.  So does one of those who wait when a thread ends inside fn.
  * fn must not be left by a longjmp or an exception.
  * Returns fn's status; or of its own -EDEADLK: fn itself calls this.
  * Anyone.  May switch task.  Cancellation point, unless the caller is the one who runs fn. */

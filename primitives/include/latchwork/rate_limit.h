@@ -64,7 +64,8 @@ LW_API LW_MUST_CHECK int lw_rate_limit_init(lw_rate_limit *limit, const char *na
 LW_API LW_MUST_CHECK int lw_rate_limit_acquire(lw_rate_limit *limit, double tokens,
                                                lw_nsec deadline);
 
-/* Add so many tokens, up to the capacity, and serve who waits.  Returns 0; -EINVAL as above.
+/* Add so many tokens, up to the capacity, and serve who waits.  Returns 0; -EINVAL as above;
+ * -EDEADLK: in the limit's own refill.
  * Anyone, whether it acquired or not.  Never switches, but to wait for somebody in a refill. */
 LW_API int lw_rate_limit_release(lw_rate_limit *limit, double tokens);
 

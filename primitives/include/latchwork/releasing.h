@@ -27,7 +27,9 @@ extern "C" {
 LW_API LW_MUST_CHECK int lw_releasing_enter(lw_lock *lock);
 
 /* Take it again, in one's turn.  Neither a cancel nor a force ends this wait; what came meanwhile
- * is kept for the next one.
+ * is kept for the next one.  One whom a purge sends away begins anew, at the end of the line.  No
+ * enter is noted anywhere: without one this is an acquire; or nothing, of a lock that the caller
+ * has, for it may have been handed to it meanwhile.
  * Returns 0; -EOWNERDEAD, -ENOTRECOVERABLE: its owner has ended meanwhile, and it is not held, see
  * lock.h.
  * Anyone.  May switch task.  No cancellation point. */

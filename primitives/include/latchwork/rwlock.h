@@ -9,21 +9,28 @@
  *         found = look_up(key);
  *     }
  *
- * Who goes first is the lock's mode:
+ * As of a mutex, those who wait are woken to try again, and one who just comes by may be faster; so
+ * the lock is never idle while its heir is on its way.  When one that waits has lost for a
+ * millisecond, or waits with lw_select(), the lock is handed on in turn until that one has it, and
+ * nobody who comes by goes before those whose turn it is.  That begins when it has run and lost, so
+ * a task also waits for a worker, twice: where readers compute, and all workers are theirs, that is
+ * the longer part of it.  Who goes first is the lock's mode:
  *
  *     LW_RWLOCK_PHASE_FAIR        readers and writers take turns (Brandenburg and Anderson,
  *                                 "Spin-based reader-writer synchronization for multiprocessor
  *                                 real-time systems", 2010): a writer that is done lets in all the
- *                                 readers that wait, and the last of those the next writer.  So a
- *                                 reader waits for one writer at most, and a writer for one set of
- *                                 readers between any two writers
+ *                                 readers that wait, and the last of those the next writer.  So
+ *                                 after that millisecond a reader waits for one writer at most, and
+ *                                 a writer for those inside and one set of readers.  Before it
+ *                                 readers join others though writers wait
  *     LW_RWLOCK_PREFER_READERS    readers get in whenever no writer is inside; a stream of readers
  *                                 that overlap keeps writers out
  *     LW_RWLOCK_PREFER_WRITERS    readers get in when no writer waits; a stream of writers keeps
- *                                 readers out
+ *                                 readers out.  It is handed on in turn always, and a turn costs a
+ *                                 switch of tasks: contended it is several times slower
  *
- * Writers are served in the order in which they came, in every mode; so are readers, all at once.
- * Nobody who comes by goes before one whose turn it is.
+ * Writers that wait are woken in the order in which they came, in every mode, one at a time;
+ * readers all at once.
  *
  * One who reads may read again at once, whoever waits: each is released on its own.  To write as
  * well it upgrades; the other lock of one's own rwlock gives -EDEADLK.
@@ -44,7 +51,7 @@ typedef struct lw_rwlock {
     lw_lock write;
     lw_lock read;
     uint32_t flags; /* the mode */
-    uint32_t _spare;
+    uint32_t _turns;
 } lw_rwlock;
 
 #define LW_RWLOCK_PHASE_FAIR 0u

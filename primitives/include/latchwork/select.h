@@ -17,7 +17,9 @@
  * An arm happens when its call would return, with 0 or with an error: a receive from a channel that
  * was closed happens with -EPIPE.  Each arm waits in line with those who wait in calls, and is
  * served in its turn; also a lock is handed to it, as a mutex otherwise is only to one who has
- * waited for long.  If several can happen at once, one of them is drawn.
+ * waited for long.  A descriptor that was ready and is not any more, and an awaitable whose poll
+ * says "not yet" after its event was set, let all arms of a task begin at the end of their lines.
+ * If several can happen at once, one of them is drawn, each as likely.
  *
  * To make an arm does nothing yet: anyone, never switches. */
 #ifndef LATCHWORK_SELECT_H

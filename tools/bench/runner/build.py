@@ -9,7 +9,7 @@ from . import catalogue
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 HELPERS = ("bench-machine", "load-echo", "load-kv")
-SERVERS = ("latchkv",)
+SERVERS = ("latchkv", "latchkv-bank")
 TAIL_LINES = 20  # of what the compiler says about a program that does not build
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 CAS_PAIR = 12.6  # ns, on the machine that the bars were set on
 
 OWN = "latchwork"
+SERVED = ("kv", "kv_own", "bank")  # kinds in which latchkv is what serves
 STACKFUL_RIVALS = ("boost", "go")  # whom to be ahead of in any case
 
 
@@ -51,7 +52,7 @@ class Workload:
     systems: tuple
     figures: tuple
     about: str
-    kind: str = "task"  # task: one program; echo, kv, kv_own: a server and a load
+    kind: str = "task"  # task: one program; the others: a server and a load
     workers: tuple = (1, 2)
     own_workers: tuple = ()  # what Latchwork runs with instead
     sizes: dict = field(default_factory=dict)  # system: a size of its own
@@ -109,6 +110,13 @@ def alone(name, systems, about, bar=CasPairs(1.15)):
     """What one task does alone; the bar of a lock is that of every lock nobody else wants."""
     return Workload(name, name, 20 * MILLION, 200_000, systems, (
         Figure("ns", goal={1: bar} if bar else {}),), about, workers=(1,), alone=True)
+
+
+def deadlock(tasks, circles, few, goal):
+    name = "deadlock%d" % tasks
+    return Workload(name, name, circles, few, (OWN,), (
+        Figure("us", "p50", goal={1: goal}), Figure("us", "p99", scaled=False)),
+        "so many tasks close a circle of waits; until one of them gives way", workers=(1,))
 
 
 def crowded(name, systems, about):
@@ -216,6 +224,17 @@ WORKLOADS = (
              sizes={"pthread": 100_000, "nsync": 100_000}),
     Workload("barrier8", "barrier8", 200_000, 5_000, RLOCKS, (Figure("ns"),),
              "eight tasks meet, again and again; per meeting", sizes={"pthread": 20_000}),
+    deadlock(2, 20_000, 500, goal=5),
+    deadlock(100, 200, 20, goal=50),
+    deadlock(1000, 50, 5, goal=2000),
+    Workload("deadlock2_other", "deadlock2_other", 500, 100, (OWN,), (
+        Figure("us", "p50", goal={1: 50, 2: 50}), Figure("us", "p99", scaled=False)),
+        "as deadlock2; who gives way is the one that waits already"),
+    Workload("scan", "scan", 100_000, 5_000, (OWN,), (Figure("ns", goal={1: 50}),),
+             "a look for deadlocks at 100,000 tasks that wait; per task", workers=(1,)),
+    Workload("transfers", "transfers", 40, 2, (OWN,), (
+        Figure("ns", "on"), Figure("ns", "off"), Figure("x", "ratio", scaled=False)),
+        "64 tasks transfer between 100 accounts, no deadlocks; with the detector on and off"),
     Workload("sleepers-100k", "sleepers", 100_000, 5_000, SWITCHERS,
              sleepers(0.4, 0.25, 1000, 300, 0.86, 1200),
              "100,000 tasks sleep 0.5 to 1.5 s each; CPU of the process, lateness"),
@@ -258,6 +277,11 @@ WORKLOADS = (
              kv({"memcached": {1: 681}}, {"memcached": {1: 2471}}),
              "the same with 16 requests in flight (memcached sends each answer of GETs by itself)",
              "kv_own", (1,), (1, 2), depth=16),
+    Workload("bank", "bank", 2, 1, (OWN,), (
+        Figure("ns", "cpu_on"), Figure("ns", "cpu_off"),
+        Figure("x", "cpu_ratio", scaled=False, goal={1: 1.01, 2: 1.01})),
+        "the load of tools/run, in order: CPU of the server per transfer, detector on and off",
+        "bank"),
 )
 
 # What a system needs: the programs of our build, and those of the system.

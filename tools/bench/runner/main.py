@@ -70,7 +70,7 @@ def programs_for(workloads, systems):
     for system in systems:
         if any(system in workload.systems for workload in workloads):
             names += catalogue.PROGRAMS[system]
-    if catalogue.OWN in systems and any(workload.kind.startswith("kv") for workload in workloads):
+    if catalogue.OWN in systems and any(w.kind in catalogue.SERVED for w in workloads):
         names += build.SERVERS
     return names
 

@@ -6,6 +6,8 @@ The first CPUs are the workers'.  A load runs on the second CPU, beside a server
 
 import csv
 import os
+import re
+import statistics
 import tempfile
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from .programs import Failed, Reading, Server, call, cpu_time, cpus, cpus_of, pe
 ECHO_SECONDS, ECHO_SECONDS_QUICK = 3.0, 0.3
 KV_SECONDS, KV_SECONDS_QUICK = 2.0, 0.2
 KV_CLIENTS = 50
+BANK_TURNS = "on off off on on off off on".split()
 
 
 class Missing(Exception):
@@ -113,6 +116,28 @@ class Bench:
                     readings.append(Reading("kv", f"{command}_{figure}", system, workers, requests,
                                             value, unit, peak(server.pid), pair))
         return readings
+
+    def _bank(self, workload, _, workers, seconds):
+        """The ratio is that of the medians; turns are mixed, as the machine changes."""
+        load, per_transfer = self._program("latchkv-bank"), {"on": [], "off": []}
+        before = self._cas_pair()
+        for turn in BANK_TURNS[:2] if self.quick else BANK_TURNS:
+            command = lambda port: [self._program("latchkv"), "--bind", "127.0.0.1", "--port", port,
+                                    "--workers", workers,
+                                    "--locksmith", "yes" if turn == "on" else "no"]
+            with Server(command, cpus_of(workers)) as server:
+                used = cpu_time(server.pid)
+                said = call([load, "--port", server.port, "--seconds", seconds, "--in-order", 1,
+                             "--workers", 1], self._load_cpu(), self.timeout)
+                used = cpu_time(server.pid) - used
+                high = peak(server.pid)
+            transfers = int(re.search(r"^transfers +(\d+)", said, re.MULTILINE).group(1))
+            per_transfer[turn].append(used * 1e9 / transfers)
+        pair = (before + self._cas_pair()) / 2
+        on, off = (statistics.median(per_transfer[turn]) for turn in ("on", "off"))
+        return [Reading("bank", figure, catalogue.OWN, workers, seconds, value, unit, high, pair)
+                for figure, value, unit in (("cpu_on", on, "ns"), ("cpu_off", off, "ns"),
+                                            ("cpu_ratio", on / off, "x"))]
 
     def _cas_pair(self):
         program = self._program("bench-machine")

@@ -14,7 +14,7 @@ from collections import defaultdict
 from . import catalogue
 from .catalogue import OWN, CasPairs, Times
 
-KINDS = (("tasks", ("task",)), ("echo", ("echo",)), ("key-value servers", ("kv", "kv_own")))
+KINDS = (("tasks", ("task",)), ("echo", ("echo",)), ("key-value servers", catalogue.SERVED))
 COLUMNS = ("best peer", "vs best", "vs boost/go", "first", "first*", "goal", "goal*")
 LEGEND = (
     "Cells: median (at a CAS pair of 12.6 ns).  All ratios are Latchwork / other for what should",

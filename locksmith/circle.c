@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is to blame, of those who are stuck: those who wait for them are stuck, too.
+ *
+ * A walk from one who is stuck to one who keeps it waiting, and on, comes back to where it was:
+ * that circle is what is resolved.  Of permits all who have some are part of it.
+ *
+ * Where several keep one waiting such a walk takes one of these ways.  So when it finds no more,
+ * those who are in no circle yet are searched by all ways, depth first: a circle has to be broken
+ * also if one of it waits besides for those of another circle, of which perhaps nobody can be made
+ * to give way.  Who is left behind without a circle is in none, also when others are taken out: so
+ * that is linear, but for the way to a circle, which is gone again for the next.
+ *
+ * Not found are circles through one who is in another already, of which nobody can give way. */
+#include "locksmith/graph.h"
+
+#define NONE LW_GRAPH_NONE
+
+/* The next one after `hold` (NONE: the first) by which a stuck one keeps the node waiting. */
+static uint32_t next_against(const struct lw_graph *graph, uint32_t index, uint32_t hold)
+{
+    const struct lw_graph_node *node = &graph->nodes[index];
+    uint32_t at = hold == NONE ? graph->keys[node->key].holds : graph->holds[hold].next_same;
+
+    while (at != NONE && (graph->holds[at].holder == index ||
+                          !graph->nodes[graph->holds[at].holder].stuck ||
+                          !(lw_graph_modes(node->kind) & 1u << graph->holds[at].mode)))
+        at = graph->holds[at].next_same;
+    return at;
+}
+
+/* It waits to read what others read, behind a writer. */
+static bool is_soft(const struct lw_graph *graph, uint32_t index)
+{
+    return graph->nodes[index].kind == LW_WAIT_SHARED && next_against(graph, index, NONE) == NONE;
+}
+
+/* Who keeps it waiting, as the first of several.  Of permits it may be nobody but itself. */
+static uint32_t keeper_of(const struct lw_graph *graph, uint32_t index)
+{
+    uint32_t hold = next_against(graph, index, NONE), writer = NONE;
+
+    if (hold != NONE)
+        return graph->holds[hold].holder;
+    if (is_soft(graph, index))
+        writer = graph->keys[graph->nodes[index].key].waiters;
+    while (writer != NONE &&
+           !(graph->nodes[writer].stuck && lw_graph_is_writer(graph->nodes[writer].kind)))
+        writer = graph->nodes[writer].next_waiter;
+    return writer != NONE ? writer : index;
+}
+
+static void put_in(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
+{
+    graph->nodes[index].mark = mark;
+    graph->list[graph->room + (*count)++] = index;
+}
+
+/* Those who have to be in the set for that one to be stuck, and are not yet. */
+static void put_in_keepers(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
+{
+    uint32_t hold = next_against(graph, index, NONE);
+
+    if (graph->nodes[index].kind != LW_WAIT_UNITS) {
+        for (uint32_t at = hold; at != NONE; at = next_against(graph, index, at))
+            if (graph->nodes[graph->holds[at].holder].mark == mark)
+                return;
+        if (graph->nodes[keeper_of(graph, index)].mark != mark)
+            put_in(graph, keeper_of(graph, index), mark, count);
+        return;
+    }
+    for (; hold != NONE; hold = next_against(graph, index, hold))
+        if (graph->nodes[graph->holds[hold].holder].mark != mark)
+            put_in(graph, graph->holds[hold].holder, mark, count);
+}
+
+/* One by whom a walk from there comes a second time. */
+static uint32_t find_circle(struct lw_graph *graph, uint32_t from, uint32_t mark)
+{
+    uint32_t index = from;
+
+    while (graph->nodes[index].mark == NONE) {
+        graph->nodes[index].mark = mark;
+        index = keeper_of(graph, index);
+    }
+    return graph->nodes[index].mark == mark ? index : NONE;
+}
+
+/* Its keepers are counted as far as it matters. */
+static struct lw_suspect suspect_of(const struct lw_graph *graph, uint32_t index)
+{
+    struct lw_suspect suspect = {&lw_records[graph->nodes[index].slot], graph->nodes[index].wait,
+                                 0, is_soft(graph, index)};
+
+    for (uint32_t hold = next_against(graph, index, NONE); hold != NONE && suspect.keepers < 4;
+         hold = next_against(graph, index, hold))
+        suspect.keepers++;
+    return suspect;
+}
+
+/* With those who have to be in it. */
+static uint32_t complete(struct lw_graph *graph, uint32_t mark, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        put_in_keepers(graph, graph->list[graph->room + i], mark, &count);
+    for (uint32_t i = 0; i < count; i++)
+        graph->set[i] = suspect_of(graph, graph->list[graph->room + i]);
+    return count;
+}
+
+/* By all ways.  Marks of those who are in a set are odd. */
+enum { UNSEEN = 0 };
+#define ON_PATH(graph) (2 * (graph)->node_count)
+#define SEEN(graph) (2 * (graph)->node_count + 2) /* no circle goes through it */
+#define NO_HOLD_YET (NONE - 1)
+#define NO_HOLD_MORE (NONE - 2)
+
+static bool is_unseen(const struct lw_graph *graph, uint32_t index)
+{
+    uint32_t mark = graph->nodes[index].mark;
+
+    return graph->nodes[index].stuck && mark % 2 == 0 && mark < ON_PATH(graph);
+}
+
+/* The one after *hold of those who keep it waiting; NONE: there is none. */
+static uint32_t next_keeper(const struct lw_graph *graph, uint32_t index, uint32_t *hold)
+{
+    bool is_first = *hold == NO_HOLD_YET;
+    uint32_t keeper;
+
+    if (*hold == NO_HOLD_MORE)
+        return NONE;
+    *hold = next_against(graph, index, is_first ? NONE : *hold);
+    if (*hold != NONE)
+        return graph->holds[*hold].holder;
+    *hold = NO_HOLD_MORE;
+    keeper = is_first ? keeper_of(graph, index) : index; /* behind a writer */
+    return keeper != index ? keeper : NONE;
+}
+
+/* Where on the path that is left in `list` the circle begins; *length: of the path, 0: none. */
+static uint32_t search(struct lw_graph *graph, uint32_t from, uint32_t *length)
+{
+    uint32_t *path = graph->list, *holds = graph->table, depth = 0, next = from;
+
+    for (;;) {
+        if (next != NONE && is_unseen(graph, next)) {
+            graph->nodes[next].mark = ON_PATH(graph);
+            path[depth] = next;
+            holds[depth++] = NO_HOLD_YET;
+        } else if (next != NONE && graph->nodes[next].mark == ON_PATH(graph)) {
+            *length = depth;
+            while (path[depth - 1] != next)
+                depth--;
+            return depth - 1;
+        } else if (next == NONE) {
+            graph->nodes[path[--depth]].mark = SEEN(graph);
+        }
+        if (depth == 0) {
+            *length = 0;
+            return 0;
+        }
+        next = next_keeper(graph, path[depth - 1], &holds[depth - 1]);
+    }
+}
+
+/* As the function below, after it has found all that a walk by one way finds. */
+static uint32_t find_by_all_ways(struct lw_graph *graph)
+{
+    for (uint32_t from = 0; from < graph->node_count; from++) {
+        uint32_t begin, length, mark, count = 0;
+
+        if (!is_unseen(graph, from))
+            continue;
+        begin = search(graph, from, &length);
+        if (length == 0)
+            continue;
+        mark = SEEN(graph) + 1 + 2 * graph->searched++;
+        for (uint32_t i = 0; i < begin; i++)
+            graph->nodes[graph->list[i]].mark = UNSEEN;
+        for (uint32_t i = begin; i < length; i++)
+            put_in(graph, graph->list[i], mark, &count);
+        return complete(graph, mark, count);
+    }
+    return 0;
+}
+
+uint32_t lw_graph_find(struct lw_graph *graph)
+{
+    for (uint32_t from = 0; from < graph->node_count; from++) {
+        uint32_t walked = 2 * from, mark = walked + 1, count = 0, first, index;
+
+        if (!graph->nodes[from].stuck || graph->nodes[from].mark != NONE)
+            continue;
+        first = index = find_circle(graph, from, walked);
+        if (first == NONE)
+            continue; /* it only waits for those of another set */
+        do {
+            put_in(graph, index, mark, &count);
+            index = keeper_of(graph, index);
+        } while (index != first);
+        return complete(graph, mark, count);
+    }
+    return find_by_all_ways(graph);
+}

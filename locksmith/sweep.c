@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* The look at all waits, for what no walk of one task finds: readers, permits, groups, long ways,
+ * and circles whose members came at the same moment.
+ *
+ * The thread that watches the workers does it (tick.c).  Most looks are short: of each record the
+ * wait word and the age.  Only when there are waits that are old, and others than at the last look,
+ * the graph is made.  So what it costs does not depend on how much is held, and next to nothing
+ * while nobody waits for long; if it costs more than a fiftieth of the time it is done less often,
+ * or, if walks ask for it again and again, than a tenth.  That is time on a processor: where others
+ * had the processor meanwhile, or nobody did, it is not to be looked at less often for that.
+ *
+ * It is done after a walk that could not tell, and then less and less often, from every 10 ms to
+ * `period_max`, until something is found again.  A wait that is young is left for the next time:
+ * not all that its task says of it need be written yet.  When all workers sleep nothing can change:
+ * if all waits have been looked at then, and none is young, the thread sleeps, too.
+ *
+ * [S1] who begins a wait:  wait word; load lw_tick_asleep, seq_cst  <->  the thread:  asleep; heavy
+ *      fence; look at all waits.
+ * [S2] what a task says of its wait -> the look that it asks for:  due = 0, release  ->  swap,
+ *      acquire. */
+#include "locksmith/ages.h"
+#include "locksmith/graph.h"
+#include "runtime/os/os.h"
+#include "runtime/worker.h"
+
+#define OLD (10 * LW_MS) /* so long a wait is reason enough to look into all of them */
+#define SHARE 50         /* a look takes so small a part of the time, ... */
+#define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again */
+#define LOOKING LW_FOREVER /* in the place of the moment when the next one is due */
+#define POKE_EVERY (1 * LW_MS)
+
+static struct {
+    struct lw_graph graph;
+    lw_nsec due;     /* anyone; 0: now */
+    lw_nsec poked;   /* anyone; when the thread was last woken for that */
+    lw_nsec period;
+    lw_nsec rest;    /* anyone; not before this moment, ... */
+    lw_nsec unasked; /* anyone; ... and if nobody asks, not before this one */
+    uint64_t judged; /* the waits of the last graph */
+    uint32_t start;  /* the slot at which the next graph begins, if the last had no room for all */
+} sweep;
+
+/* ---- the short look */
+
+struct look {
+    struct lw_ages ages;
+    bool all; /* young ones, too */
+    uint32_t old, young;
+    uint64_t print; /* of the old ones */
+};
+
+/* *wait: its word; *age in ms. */
+static bool waits(uint32_t slot, uint32_t now_ms, uint64_t *wait, unsigned *kind, uint32_t *age)
+{
+    const struct lw_record *record = &lw_records[slot];
+    const struct lw_cold *cold = lw_record_cold(record);
+
+    /* Of one that never ran there is no cold record yet. */
+    if ((lw_load_rlx(&record->place) & (LW_PLACE_STACK | LW_PLACE_GUEST)) == 0)
+        return false;
+    *wait = lw_load_acq(&cold->wait); /* [G1] [S1] */
+    if ((*wait & LW_PHASE_MASK) != LW_PHASE_WAITING)
+        return false;
+    *kind = lw_load_rlx(&cold->kind);
+    *age = now_ms - lw_load_rlx(&cold->since);
+    if (*age > INT32_MAX) /* since a moment that the coarse clock has not come to yet */
+        *age = 0;
+    return true;
+}
+
+static bool is_old(const struct look *look, uint32_t age)
+{
+    return look->all || age >= OLD / LW_MS;
+}
+
+static void look_at_ages(struct look *look)
+{
+    uint32_t slots = lw_registry_slots(), age;
+    unsigned kind;
+    uint64_t wait;
+
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        if (!waits(slot, look->ages.now_ms, &wait, &kind, &age))
+            continue;
+        lw_ages_see(&look->ages, slot, wait, kind, age);
+        if (!lw_is_in_graph(kind))
+            continue;
+        if (!is_old(look, age)) {
+            look->young++;
+            continue;
+        }
+        look->old++;
+        wait = (wait ^ (uint64_t)slot << 40) * UINT64_C(0x9e3779b97f4a7c15);
+        look->print += wait ^ wait >> 31;
+    }
+}
+
+/* ---- the long one */
+
+/* Those for whom there is room.  The next time it begins in the middle of them, so that what is too
+ * far apart for this time is not so the next time. */
+static void make_graph(const struct look *look)
+{
+    uint32_t slots = lw_registry_slots(), start = sweep.start < slots ? sweep.start : 0, age;
+    uint32_t middle = start;
+    unsigned kind;
+    uint64_t wait;
+
+    lw_graph_begin(&sweep.graph, look->old + look->young);
+    sweep.start = 0;
+    for (uint32_t i = 0; i < slots; i++) {
+        uint32_t slot = (start + i) % slots;
+
+        if (sweep.graph.node_count == sweep.graph.room / 2)
+            middle = slot;
+        if (waits(slot, look->ages.now_ms, &wait, &kind, &age) && lw_is_in_graph(kind) &&
+            !lw_graph_add(&sweep.graph, slot, wait)) {
+            sweep.start = middle != 0 ? middle : slot;
+            break;
+        }
+    }
+}
+
+static void reverse(struct lw_suspect *set, uint32_t count)
+{
+    for (uint32_t i = 0; i < count / 2; i++) {
+        struct lw_suspect other = set[i];
+
+        set[i] = set[count - 1 - i];
+        set[count - 1 - i] = other;
+    }
+}
+
+void lw_turn_to_victim(struct lw_suspect *set, uint32_t count)
+{
+    uint32_t best = 0;
+
+    for (uint32_t i = 1; i < count; i++)
+        if (lw_score(&set[i], false) > lw_score(&set[best], false))
+            best = i;
+    reverse(set, best);
+    reverse(set + best, count - best);
+    reverse(set, count);
+}
+
+/* True: somebody is stuck.  A second time, if there was no room for all that they hold, and then
+ * there is. */
+static bool solve(const struct look *look)
+{
+    uint32_t room, stuck;
+    bool more;
+
+    do {
+        room = sweep.graph.room;
+        make_graph(look);
+        stuck = lw_graph_solve(&sweep.graph, &more);
+    } while (more && sweep.graph.room != room);
+    return stuck != 0;
+}
+
+static int judge(const struct look *look)
+{
+    int verdicts = 0;
+    uint32_t count;
+    bool told;
+
+    if (!solve(look))
+        return 0;
+    while ((count = lw_graph_find(&sweep.graph)) != 0) {
+        if (count > LW_TOLD_MAX)
+            lw_turn_to_victim(sweep.graph.set, count);
+        (void)lw_resolve(sweep.graph.set, count, NULL, &told);
+        verdicts += told;
+    }
+    return verdicts;
+}
+
+/* By one who decides.  *settled: no circle will be found as long as nobody begins a wait.  *next:
+ * when something will be old enough; LW_FOREVER: nothing. */
+static int look(const lw_detector_options *options, lw_nsec now, bool all, bool *settled,
+                lw_nsec *next)
+{
+    struct look looked = {.all = all};
+    uint64_t refused = lw_detector_counted.phantoms_refused;
+    int verdicts = 0;
+    bool clear;
+
+    *settled = true;
+    *next = LW_FOREVER;
+    if (options->mode == LW_DETECTOR_OFF) /* since the thread set out, or for who looks himself */
+        return 0;
+    lw_ages_begin(&looked.ages, now, options);
+    look_at_ages(&looked);
+    lw_detector_count(&lw_detector_counted.scans);
+    if (looked.old != 0 && (all || looked.print != sweep.judged || sweep.start != 0))
+        verdicts = judge(&looked);
+    /* What was refused may be there all the same, with the same waits: who was about to end one of
+     * them has thought better of it. */
+    clear = verdicts == 0 && lw_detector_counted.phantoms_refused == refused;
+    sweep.judged = clear ? looked.print : 0;
+    *settled = clear && looked.young == 0 && sweep.start == 0;
+    verdicts += lw_ages_judge(&looked.ages, options);
+    if (looked.ages.next_ms < INT32_MAX)
+        *next = now + ((lw_nsec)looked.ages.next_ms + 1) * LW_MS;
+    return verdicts;
+}
+
+int lw_sweep_now(void)
+{
+    lw_detector_options options;
+    lw_nsec now = lw_sys.now(), next;
+    int verdicts = lw_ask_look(now);
+    bool settled;
+
+    lw_detector_options_now(&options);
+    lw_ages_come(now);
+    return verdicts + look(&options, now, true, &settled, &next);
+}
+
+void lw_sweep_alone(void)
+{
+    if (!lw_deciding_await())
+        return;
+    (void)lw_sweep_now();
+    lw_deciding_end();
+}
+
+/* ---- when */
+
+/* Not more often than there is something to be gained by it. */
+static bool may_poke(void)
+{
+    lw_nsec now = lw_sys.now();
+    bool may = now - lw_load_rlx(&sweep.poked) >= POKE_EVERY;
+
+    if (may)
+        lw_store_rlx(&sweep.poked, now);
+    return may;
+}
+
+void lw_sweep_notice(bool soon)
+{
+    bool asleep = lw_load_sc(&lw_tick_asleep) != 0; /* [S1] */
+
+    if (soon || asleep)
+        lw_store_rel(&sweep.due, 0); /* [S2] */
+    if (asleep || (soon && may_poke()))
+        lw_tick_wake();
+}
+
+void lw_sweep_soon(void)
+{
+    lw_sweep_notice(true);
+}
+
+void lw_sweep_again(void)
+{
+    sweep.judged = 0;
+    lw_store_rel(&sweep.due, 0); /* [S2] */
+}
+
+void lw_sweep_anew(void)
+{
+    sweep.judged = 0;
+    lw_ages_anew();
+    lw_sweep_notice(true);
+}
+
+static lw_nsec earlier(lw_nsec one, lw_nsec other)
+{
+    return one < other ? one : other;
+}
+
+static lw_nsec later(lw_nsec one, lw_nsec other)
+{
+    return one > other ? one : other;
+}
+
+/* How long until the next one, after one that used so much time. */
+static lw_nsec next_period(const lw_detector_options *options, lw_nsec used, bool found)
+{
+    if (found)
+        sweep.period = options->period_min;
+    else if (sweep.period < OLD || sweep.start != 0) /* the rest is still to be looked at */
+        sweep.period = OLD;
+    else
+        sweep.period *= 2;
+    if (sweep.period > options->period_max)
+        sweep.period = options->period_max;
+    if (sweep.period < used * SHARE)
+        sweep.period = used * SHARE;
+    return sweep.period;
+}
+
+/* By one who decides, since others may look as well (lw_detector_scan()).  Who asks for another
+ * look meanwhile stores 0 over LOOKING, and that stays. */
+static bool look_when_due(lw_nsec now, lw_nsec *next)
+{
+    lw_nsec looking = LOOKING, used = lw_sys.time_used(), due;
+    lw_detector_options options;
+    bool settled, found;
+
+    lw_detector_options_now(&options);
+    if (lw_swap_acq_rel(&sweep.due, LOOKING) == 0) { /* [S2] somebody has asked for it */
+        sweep.period = 0;
+        sweep.judged = 0; /* what was judged may not have said all that it says now */
+    }
+    found = look(&options, now, false, &settled, next) != 0;
+    used = lw_sys.time_used() - used;
+    lw_store_rlx(&sweep.rest, lw_sys.now() + used * SHARE_ASKED);
+    lw_store_rlx(&sweep.unasked, now + used * SHARE);
+    due = now + next_period(&options, used, found);
+    (void)lw_cas_acq_rel(&sweep.due, &looking, earlier(due, later(*next, now + used * SHARE)));
+    return settled;
+}
+
+/* When to come again. */
+static lw_nsec look_if_due(lw_nsec now, bool quiet)
+{
+    lw_nsec due = lw_load_rlx(&sweep.due), asked = lw_ask_due(), next = LW_FOREVER;
+    bool settled = false;
+
+    due = later(due, lw_load_rlx(&sweep.rest));
+    if (quiet)
+        due = earlier(due, lw_load_rlx(&sweep.unasked));
+    if (now < due && now < asked)
+        return quiet ? lw_ages_rest(now, earlier(due, asked)) : earlier(due, asked);
+    if (!lw_deciding_begin())
+        return now + 1 * LW_MS;
+    if (now >= asked)
+        (void)lw_ask_look(now);
+    if (now >= due)
+        settled = look_when_due(now, &next);
+    lw_deciding_end();
+    due = lw_load_rlx(&sweep.due);
+    if (quiet && settled && due != 0)
+        due = next;
+    else
+        due = later(due, lw_load_rlx(&sweep.rest));
+    if (quiet && next != LW_FOREVER)
+        due = lw_ages_rest(now, due);
+    return earlier(due, lw_ask_due());
+}
+
+lw_nsec lw_sweep(lw_nsec now, bool quiet)
+{
+    lw_ages_come(now);
+    lw_exhausted_tell();
+    return look_if_due(now, quiet);
+}
