@@ -2,7 +2,8 @@
 /* Who is to blame, of those who are stuck: those who wait for them are stuck, too.
  *
  * A walk from one who is stuck to one who keeps it waiting, and on, comes back to where it was:
- * that circle is what is resolved.  Of permits all who have some are part of it.
+ * that circle is what is resolved.  Of permits all who have some are part of it, unless it is only
+ * the order of their queue that keeps one waiting.
  *
  * Where several keep one waiting such a walk takes one of these ways.  So when it finds no more,
  * those who are in no circle yet are searched by all ways, depth first: a circle has to be broken
@@ -21,6 +22,8 @@ static uint32_t next_against(const struct lw_graph *graph, uint32_t index, uint3
     const struct lw_graph_node *node = &graph->nodes[index];
     uint32_t at = hold == NONE ? graph->keys[node->key].holds : graph->holds[hold].next_same;
 
+    if (node->kind == LW_WAIT_UNITS && !lw_graph_is_short(graph, node))
+        return NONE; /* there are enough without those */
     while (at != NONE && (graph->holds[at].holder == index ||
                           !graph->nodes[graph->holds[at].holder].stuck ||
                           !(lw_graph_modes(node->kind) & 1u << graph->holds[at].mode)))
@@ -28,25 +31,39 @@ static uint32_t next_against(const struct lw_graph *graph, uint32_t index, uint3
     return at;
 }
 
-/* It waits to read what others read, behind a writer. */
+/* It waits to read what others read, behind a writer; or for permits that are there, behind one
+ * that wants more. */
 static bool is_soft(const struct lw_graph *graph, uint32_t index)
 {
-    return graph->nodes[index].kind == LW_WAIT_SHARED && next_against(graph, index, NONE) == NONE;
+    unsigned kind = graph->nodes[index].kind;
+
+    return (kind == LW_WAIT_SHARED || kind == LW_WAIT_UNITS) &&
+           next_against(graph, index, NONE) == NONE &&
+           !(kind == LW_WAIT_UNITS && lw_graph_is_short(graph, &graph->nodes[index]));
+}
+
+/* Behind whom a soft one waits: the first that is stuck, of those who wait for permits. */
+static bool is_in_front(const struct lw_graph *graph, uint32_t index, uint32_t soft)
+{
+    unsigned kind = graph->nodes[index].kind;
+
+    return graph->nodes[index].stuck && (graph->nodes[soft].kind == LW_WAIT_UNITS
+                                             ? kind == LW_WAIT_UNITS
+                                             : lw_graph_is_writer(kind));
 }
 
 /* Who keeps it waiting, as the first of several.  Of permits it may be nobody but itself. */
 static uint32_t keeper_of(const struct lw_graph *graph, uint32_t index)
 {
-    uint32_t hold = next_against(graph, index, NONE), writer = NONE;
+    uint32_t hold = next_against(graph, index, NONE), front = NONE;
 
     if (hold != NONE)
         return graph->holds[hold].holder;
     if (is_soft(graph, index))
-        writer = graph->keys[graph->nodes[index].key].waiters;
-    while (writer != NONE &&
-           !(graph->nodes[writer].stuck && lw_graph_is_writer(graph->nodes[writer].kind)))
-        writer = graph->nodes[writer].next_waiter;
-    return writer != NONE ? writer : index;
+        front = graph->keys[graph->nodes[index].key].waiters;
+    while (front != NONE && !is_in_front(graph, front, index))
+        front = graph->nodes[front].next_waiter;
+    return front != NONE ? front : index;
 }
 
 static void put_in(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
@@ -60,7 +77,7 @@ static void put_in_keepers(struct lw_graph *graph, uint32_t index, uint32_t mark
 {
     uint32_t hold = next_against(graph, index, NONE);
 
-    if (graph->nodes[index].kind != LW_WAIT_UNITS) {
+    if (graph->nodes[index].kind != LW_WAIT_UNITS || is_soft(graph, index)) {
         for (uint32_t at = hold; at != NONE; at = next_against(graph, index, at))
             if (graph->nodes[graph->holds[at].holder].mark == mark)
                 return;

@@ -45,7 +45,7 @@ struct lw_suspect {
     struct lw_record *record;
     uint64_t wait;
     uint16_t keepers; /* how many of those who are stuck keep it waiting, as far as is known */
-    bool soft;        /* it may read, but for a writer that waits */
+    bool soft;        /* but for one that waits before it, it could go on */
 };
 
 /* ---- detector.c */

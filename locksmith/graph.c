@@ -7,7 +7,9 @@
  *     to have a lock alone   nobody who is stuck has it, alone or with others
  *     to read                nobody who is stuck has it alone; nor do those who are stuck read it,
  *                            and wait for it alone: that is only the order of a queue (soft)
- *     n permits              of all there are, less those that the stuck have, n are left
+ *     n permits              of all there are, less those that the stuck have, n are left; nor is
+ *                            one stuck who waits for some before it: the latter only by the order
+ *                            of the queue (soft)
  *     a once, a join         who runs it, who is to end, is not stuck
  *     a group                none of its children is
  *     a blocking call        who does the work is not
@@ -15,7 +17,7 @@
  * All are stuck at first; who can go on is taken out, and then those are looked at again who wait
  * for what it has: until nobody is left that can (the least fixpoint of "may still go on"; locks.md
  * of the design has the proof, deadlocks.md 2.5).  Each hold is looked at once, so the time is
- * linear.
+ * linear; but that those who wait for the same permits are sorted first.
  *
  * What is left is closed, but it is more than who is to blame: see circle.c.
  *
@@ -145,6 +147,11 @@ static bool is_joiner(const struct lw_record *record, uint64_t wait)
            lw_peer_means(peer, wait);
 }
 
+static uint64_t arrival_of(const struct lw_cold *cold, unsigned kind)
+{
+    return kind == LW_WAIT_UNITS ? lw_load_rlx(&cold->arrival) : 0;
+}
+
 bool lw_graph_add(struct lw_graph *graph, uint32_t slot, uint64_t wait)
 {
     const struct lw_record *record = &lw_records[slot];
@@ -160,6 +167,7 @@ bool lw_graph_add(struct lw_graph *graph, uint32_t slot, uint64_t wait)
         return true;
     *node = (struct lw_graph_node){.wait = wait,
                                    .owner = says_owner(kind) ? lw_load_rlx(&cold->owner) : 0,
+                                   .arrival = arrival_of(cold, kind),
                                    .slot = slot,
                                    .key = key_of(graph, lw_load_rlx(&cold->object)),
                                    .first_hold = NONE,
@@ -169,9 +177,10 @@ bool lw_graph_add(struct lw_graph *graph, uint32_t slot, uint64_t wait)
                                    .stuck = true};
     key = &graph->keys[node->key];
     key->writers += lw_graph_is_writer(kind);
+    key->is_units |= kind == LW_WAIT_UNITS;
     node->next_waiter = key->waiters;
     key->waiters = graph->node_count++;
-    if (node->owner != 0)
+    if (kind == LW_WAIT_UNITS ? node->owner > key->owner : node->owner != 0)
         key->owner = node->owner;
     return true;
 }
@@ -223,18 +232,65 @@ static void add_holds(struct lw_graph *graph, uint32_t holder)
         add_hold(graph, holder, (uintptr_t)lw_load_rlx(&record->arg), LW_HOLD_WAKER, 0);
 }
 
+/* ---- the order of queues
+ *
+ * What is read of a wait that has ended meanwhile may be anything: it must not put others in a
+ * wrong order, so places are compared as numbers that do not wrap. */
+
+static bool is_before(const struct lw_graph *graph, uint32_t one, uint32_t other)
+{
+    return graph->nodes[one].arrival < graph->nodes[other].arrival;
+}
+
+static uint32_t merge(struct lw_graph *graph, uint32_t one, uint32_t other)
+{
+    uint32_t first = NONE, *end = &first;
+
+    while (one != NONE && other != NONE) {
+        uint32_t *least = is_before(graph, other, one) ? &other : &one;
+
+        *end = *least;
+        end = &graph->nodes[*least].next_waiter;
+        *least = *end;
+    }
+    *end = one != NONE ? one : other;
+    return first;
+}
+
+/* By merging: lists of 1, 2, 4 and so on, of which there is at most one each. */
+static void sort_waiters(struct lw_graph *graph, struct lw_graph_key *key)
+{
+    uint32_t sorted[32], sizes = 0, rest = key->waiters;
+
+    while (rest != NONE) {
+        uint32_t list = rest, size = 0;
+
+        rest = graph->nodes[list].next_waiter;
+        graph->nodes[list].next_waiter = NONE;
+        for (; size < sizes && sorted[size] != NONE; size++) {
+            list = merge(graph, sorted[size], list);
+            sorted[size] = NONE;
+        }
+        if (size == sizes)
+            sizes++;
+        sorted[size] = list;
+    }
+    for (uint32_t size = 0; size < sizes; size++)
+        rest = merge(graph, sorted[size], rest);
+    key->waiters = rest;
+}
+
 /* ---- who can go on */
 
-/* Somebody who is stuck keeps it waiting. */
-static bool is_kept(const struct lw_graph *graph, const struct lw_graph_node *node)
+/* Somebody who is stuck keeps it waiting.  behind: one waits for permits before it. */
+static bool is_kept(const struct lw_graph *graph, const struct lw_graph_node *node, bool behind)
 {
     const struct lw_graph_key *key = &graph->keys[node->key];
     unsigned modes = lw_graph_modes(node->kind);
     uint32_t against = 0;
 
-    if (node->kind == LW_WAIT_UNITS) /* who brings some of those is not known, if owner is 0 */
-        return node->units < UINT16_MAX && node->units <= key->owner &&
-               key->units + node->units > key->owner;
+    if (node->kind == LW_WAIT_UNITS)
+        return behind || lw_graph_is_short(graph, node);
     for (unsigned mode = 0; mode < 4; mode++)
         if ((modes & 1u << mode) != 0)
             against += key->stuck[mode];
@@ -260,13 +316,23 @@ static void let_go_on(struct lw_graph *graph, uint32_t index, uint32_t *listed)
     graph->list[(*listed)++] = index;
 }
 
-static void look_again(struct lw_graph *graph, uint32_t key, uint32_t *listed)
+/* Those at the beginning who have gone on are not looked at again: of a queue for permits that is
+ * all who have. */
+static void look_again(struct lw_graph *graph, uint32_t index, uint32_t *listed)
 {
-    uint32_t waiter = graph->keys[key].waiters;
+    struct lw_graph_key *key = &graph->keys[index];
+    bool behind = false;
 
-    for (; waiter != NONE; waiter = graph->nodes[waiter].next_waiter)
-        if (graph->nodes[waiter].stuck && !is_kept(graph, &graph->nodes[waiter]))
+    for (uint32_t waiter = key->waiters; waiter != NONE;
+         waiter = graph->nodes[waiter].next_waiter) {
+        struct lw_graph_node *node = &graph->nodes[waiter];
+
+        if (node->stuck && !is_kept(graph, node, behind))
             let_go_on(graph, waiter, listed);
+        if (!node->stuck && key->waiters == waiter)
+            key->waiters = node->next_waiter;
+        behind |= node->stuck && node->kind == LW_WAIT_UNITS;
+    }
 }
 
 /* The hold was let go: can it be that somebody need not wait any more?  Else many readers, of whom
@@ -283,9 +349,11 @@ uint32_t lw_graph_solve(struct lw_graph *graph, bool *more)
     for (uint32_t i = 0; i < graph->node_count; i++)
         add_holds(graph, i);
     *more = graph->holds_wanted > graph->room * HOLDS_PER_NODE;
-    for (uint32_t i = 0; i < graph->node_count; i++)
-        if (!is_kept(graph, &graph->nodes[i]))
-            let_go_on(graph, i, &listed);
+    for (uint32_t key = 0; key < graph->key_count; key++) {
+        if (graph->keys[key].is_units)
+            sort_waiters(graph, &graph->keys[key]);
+        look_again(graph, key, &listed);
+    }
     for (uint32_t done = 0; done < listed; done++) {
         const struct lw_graph_node *node = &graph->nodes[graph->list[done]];
 

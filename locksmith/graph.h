@@ -9,6 +9,7 @@
 
 struct lw_graph_node {
     uint64_t wait, owner;
+    uint64_t arrival;      /* of one who waits for permits: its place in their queue */
     uint32_t slot;
     uint32_t key;          /* what it waits for; NONE: it goes on in any case */
     uint32_t next_waiter;  /* for the same */
@@ -28,11 +29,14 @@ struct lw_graph_hold {
 };
 
 struct lw_graph_key {
-    uint64_t object, owner;
+    uint64_t object;
+    uint64_t owner;    /* who has it; or how many permits there are */
     uint64_t units;    /* of all that are stuck */
-    uint32_t waiters, holds;
+    uint32_t waiters;  /* those for permits as they are queued; who went on may be missing */
+    uint32_t holds;
     uint32_t stuck[4]; /* holds of those who are, by mode */
     uint32_t writers;  /* who are stuck, and wait for it to have it alone */
+    bool is_units; /* one waits for permits */
     bool unbarred;     /* there are none any more, and who waits behind them was looked at again */
 };
 
@@ -53,6 +57,16 @@ struct lw_graph {
 LW_INLINE bool lw_graph_is_writer(unsigned kind)
 {
     return kind == LW_WAIT_LOCK || kind == LW_WAIT_UPGRADE;
+}
+
+/* Those who are stuck have so many of the permits that it cannot have those it waits for.  But if
+ * it wants more than there are, or nobody knows how many there are, some may be made. */
+LW_INLINE bool lw_graph_is_short(const struct lw_graph *graph, const struct lw_graph_node *node)
+{
+    const struct lw_graph_key *key = &graph->keys[node->key];
+
+    return node->units < UINT16_MAX && node->units <= key->owner &&
+           key->units + node->units > key->owner;
 }
 
 /* The modes of holds that keep it waiting, a bit each; 0: it is not in the graph. */

@@ -4,8 +4,9 @@
  * All waits of the set are claimed; then what was found is so, and stays so (detector.h).  If a
  * mark is in one of the words, its time has passed, or a cancel has come: the circle breaks by
  * itself, and nobody is to give way for it.  If one of the waits has a deadline that is near, it
- * does so before long.  If one of them waits to read what others read, behind a writer, it may
- * overtake that one, and nobody has to give way (deadlocks by the order of a queue: PostgreSQL,
+ * does so before long.  If one of them waits to read what others read, behind a writer, or for
+ * permits that are there, behind one that wants more, it may overtake that one, and nobody has to
+ * give way (deadlocks by the order of a queue: PostgreSQL,
  * storage/lmgr/deadlock.c).  Else the victim's wait is ended with -EDEADLK: one of them, and no
  * more; what is still there afterwards is found again.  All others are let go, with what became due
  * meanwhile.
@@ -274,11 +275,31 @@ static uint32_t find_soft(const struct lw_suspect *set, uint32_t count)
     return soft;
 }
 
+/* Who overtakes in the queue for permits is to be in front of the first one of the set. */
+static void say_whom(const struct lw_suspect *set, uint32_t count, struct lw_cold *soft)
+{
+    uint64_t object = lw_load_rlx(&soft->object), first = lw_load_rlx(&soft->arrival);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct lw_cold *cold = lw_record_cold(set[i].record);
+        uint64_t arrival = lw_load_rlx(&cold->arrival);
+
+        if (lw_load_rlx(&cold->kind) == LW_WAIT_UNITS && lw_load_rlx(&cold->object) == object &&
+            arrival < first)
+            first = arrival;
+    }
+    lw_store_rlx(&soft->overtaken, first);
+}
+
 static void reorder(const struct lw_suspect *set, uint32_t count, uint32_t soft,
                     lw_report *report)
 {
-    bool done = lw_wait_force(set[soft].record, set[soft].wait, LW_OVERTAKE);
+    struct lw_cold *cold = lw_record_cold(set[soft].record);
+    bool done;
 
+    if (lw_load_rlx(&cold->kind) == LW_WAIT_UNITS)
+        say_whom(set, count, cold);
+    done = lw_wait_force(set[soft].record, set[soft].wait, LW_OVERTAKE);
     let_others_go(set, count, done ? soft : count);
     report->victim = report->member_count;
     if (!done) {

@@ -90,6 +90,12 @@ static bool is_waited_for(const struct lw_record *me)
     return false;
 }
 
+/* It queued in front of others, who wait behind it now: of permits, which have no owner. */
+static bool puts_others_back(const struct lw_record *me, unsigned kind)
+{
+    return kind == LW_WAIT_UNITS && lw_goes_first(me);
+}
+
 /* Who has the object, as the first one in its queue says; 0: nobody, or the way there was lost. */
 static uint64_t owner_of(const struct lw_cold *waiter)
 {
@@ -248,7 +254,7 @@ bool lw_walk(struct lw_record *me, uint64_t wait)
     }
     if (lw_modes_against(kind) == 0)
         lw_owner_hint_held(cold); /* the runtime knows of no locks */
-    if (!is_waited_for(me)) {
+    if (!is_waited_for(me) && !puts_others_back(me, kind)) {
         if (lw_record_is_guest(me)) /* all workers may sleep, and it may wait for long */
             lw_sweep_notice(false);
         return false;

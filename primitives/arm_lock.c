@@ -60,9 +60,7 @@ LW_INLINE int permits_watch(enum lw_permits sort, lw_lock *lock, struct lw_cold 
         lw_heap_push(&lock->_queue, &arm->node);
     } else if (waits) {
         arm->data = (void *)(uintptr_t)1;
-        lw_queue_push(&lock->_queue, &arm->node);
-        if (sort == LW_PERMITS_HELD)
-            lw_lock_hint(lock, word);
+        lw_permits_line_up(sort, lock, word, arm, NULL);
     }
     lw_permits_drop_guard(sort, lock, word);
     return waits ? 0 : ARM_TRY;

@@ -109,21 +109,38 @@ int64_t lw_bounded_semaphore_bound(const lw_bounded_semaphore *semaphore)
     return (int64_t)(lw_load_rlx(&semaphore->lock._word._value) >> LW_LOCK_OWNER_SHIFT);
 }
 
+/* Under the guard: how many permits there are in all.  The detector takes the largest number that
+ * one of them says: for a moment some may say one that is too large, and nobody is accused. */
+static bool tell_waiters(lw_lock *lock, uint64_t bound)
+{
+    struct lw_node *head = lw_queue_head(&lock->_queue), *waiter = head;
+
+    while (waiter != NULL) {
+        lw_store_rlx(&lw_node_cold(waiter)->owner, bound);
+        waiter = waiter->next != head ? waiter->next : NULL;
+    }
+    return head != NULL;
+}
+
 int lw_bounded_semaphore_set_bound(lw_bounded_semaphore *semaphore, int64_t bound)
 {
     lw_lock *lock = &semaphore->lock;
     struct lw_wake_batch served = {0};
-    uint64_t word;
+    uint64_t word, before;
+    bool waits;
 
     if (bound < 0 || bound > UINT32_MAX || !lw_permits_are_made(lock))
         return -EINVAL;
     if (lw_forked())
         return -ECHILD;
-    word = lw_permits_take_guard(lock);
-    word = (word & LW_LOCK_FLAGS) | (uint64_t)bound << LW_LOCK_OWNER_SHIFT;
+    before = lw_permits_take_guard(lock);
+    word = (before & LW_LOCK_FLAGS) | (uint64_t)bound << LW_LOCK_OWNER_SHIFT;
     lw_permits_serve(SORT, lock, word, &served);
+    waits = tell_waiters(lock, (uint64_t)bound);
     lw_permits_drop_guard(SORT, lock, word);
     lw_wake_collected(&served, LW_GRANTED);
+    if (waits && word < before)
+        lw_owner_has_changed();
     return 0;
 }
 

@@ -164,8 +164,17 @@ int lw_given_take(struct lw_record *me);
 /* For others: the index-th one of a task; false: there are no more. */
 bool lw_given_look(const struct lw_cold *cold, uint32_t index, struct lw_hold *hold);
 
-/* A lock was handed to one who is blocked; NULL: nobody is to know. */
+/* A lock was handed to one who is blocked, or there are fewer permits than there were: that may
+ * close a circle, and nobody begins a wait after it.  NULL: nobody is to know. */
 extern void (*lw_owner_changed)(void);
+
+LW_INLINE void lw_owner_has_changed(void)
+{
+    void (*tell)(void) = lw_load_rlx(&lw_owner_changed);
+
+    if (tell != NULL)
+        tell();
+}
 
 /* The lock that is released was handed to the caller, who has not made a hold of it. */
 bool lw_given_forget(struct lw_record *me, const lw_lock *lock);

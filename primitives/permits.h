@@ -11,6 +11,9 @@
  *     HELD      held permits     the bound          first come, first served
  *     RANKED    free permits     at the beginning   by priority; each wants one; the word says so
  *
+ * HELD: who waits behind one whose permits never come, and need not, since there are enough for it,
+ * is told so by the detector (LW_OVERTAKE), and queues anew in front of that one.
+ *
  * Invariants.
  * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
  * - A head that still waits wants more permits than there are: each section that adds permits, or
@@ -29,6 +32,15 @@
 #include "primitives/lock.h"
 
 enum lw_permits { LW_PERMITS_FREE, LW_PERMITS_HELD, LW_PERMITS_RANKED };
+
+/* Places in a queue: of the first one that comes when nobody waits, and from one to the next.  In a
+ * queue that is never empty they last for 2^47 waits. */
+#define LW_PERMITS_FIRST (UINT64_C(1) << 63)
+#ifdef LW_TINY
+#define LW_PERMITS_APART UINT64_C(4)
+#else
+#define LW_PERMITS_APART (UINT64_C(1) << 16)
+#endif
 
 /* An acquire, beside its lock. */
 struct lw_permits_call {
@@ -77,6 +89,24 @@ LW_INLINE struct lw_node *lw_permits_head(enum lw_permits sort, const lw_lock *l
 {
     return sort == LW_PERMITS_RANKED ? (struct lw_node *)lock->_queue
                                      : lw_queue_head(&lock->_queue);
+}
+
+LW_INLINE uint64_t lw_permits_arrival(struct lw_node *waiter)
+{
+    return lw_load_rlx(&lw_node_cold(waiter)->arrival);
+}
+
+/* HELD: the first one that is to be overtaken; NULL: none is there any more. */
+LW_INLINE struct lw_node *lw_permits_overtaken(const lw_lock *lock, uint64_t arrival)
+{
+    struct lw_node *head = lw_queue_head(&lock->_queue), *waiter = head;
+
+    do {
+        if (waiter == NULL || lw_permits_arrival(waiter) >= arrival)
+            return waiter;
+        waiter = waiter->next;
+    } while (waiter != head);
+    return NULL;
 }
 
 LW_INLINE void lw_permits_unlink(enum lw_permits sort, lw_lock *lock, struct lw_node *waiter)
@@ -131,8 +161,7 @@ LW_INLINE bool lw_permits_give_quickly(lw_lock *lock, uint32_t permits)
 
 /* ---- sections of any length */
 
-/* Under the guard: give the head its permits as long as there are enough.  The head that is left
- * says what there is in all, for the detector. */
+/* Under the guard: give the head its permits as long as there are enough. */
 LW_INLINE void lw_permits_serve(enum lw_permits sort, lw_lock *lock, uint64_t word,
                                 struct lw_wake_batch *served)
 {
@@ -149,8 +178,6 @@ LW_INLINE void lw_permits_serve(enum lw_permits sort, lw_lock *lock, uint64_t wo
         lw_permits_take(sort, lock, permits);
         lw_wake_batch_add(served, lw_node_record(head));
     }
-    if (sort == LW_PERMITS_HELD)
-        lw_lock_hint(lock, word);
 }
 
 /* The wait ended without permits.  Those behind a head that wanted many may be admissible now. */
@@ -166,56 +193,102 @@ LW_INLINE void lw_permits_leave(enum lw_permits sort, lw_lock *lock, struct lw_n
     lw_wake_collected(&served, LW_GRANTED);
 }
 
+/* To the end of the queue, or before `next`.  HELD: what the detector wants to know of each who
+ * waits is its place, as a number, and how many permits there are in all.  A number stays as it is
+ * for as long as the wait lasts, so there is room between them for those who overtake; when there
+ * is none any more one of them goes to the front. */
+LW_INLINE void lw_permits_line_up(enum lw_permits sort, lw_lock *lock, uint64_t word,
+                                  struct lw_cold *cold, struct lw_node *next)
+{
+    struct lw_node *head = lw_queue_head(&lock->_queue);
+    struct lw_node *last = next == NULL || next == head ? NULL : next->prev;
+    uint64_t arrival = LW_PERMITS_FIRST;
+
+    if (sort == LW_PERMITS_HELD) {
+        if (next == NULL && head != NULL)
+            arrival = lw_permits_arrival(head->prev) + LW_PERMITS_APART;
+        else if (last != NULL && lw_permits_arrival(next) - lw_permits_arrival(last) > 1)
+            arrival = lw_permits_arrival(last) +
+                      (lw_permits_arrival(next) - lw_permits_arrival(last)) / 2;
+        else if (next != NULL)
+            arrival = lw_permits_arrival(next = head) - LW_PERMITS_APART;
+        lw_store_rlx(&cold->arrival, arrival);
+        lw_store_rlx(&cold->owner, word >> LW_LOCK_OWNER_SHIFT);
+    }
+    if (next == NULL)
+        lw_queue_push(&lock->_queue, &cold->node);
+    else if (next == head)
+        lw_queue_push_front(&lock->_queue, &cold->node);
+    else
+        lw_queue_push_before(next, &cold->node);
+}
+
 LW_INLINE void lw_permits_queue(enum lw_permits sort, lw_lock *lock, uint64_t word,
-                                const struct lw_permits_call *call)
+                                const struct lw_permits_call *call, struct lw_node *next)
 {
     struct lw_cold *cold = lw_record_cold(call->me);
     uint32_t permits = call->permits;
 
     lw_wait_begin(call->me, LW_WAIT_UNITS, lock, lock->name, call->deadline, call->site);
     lw_store_rlx(&cold->units, (uint16_t)(permits < UINT16_MAX ? permits : UINT16_MAX));
-    lw_store_rlx(&cold->owner, 0);
+    lw_store_rlx(&cold->owner, 0); /* whose they are is not known */
     if (sort == LW_PERMITS_RANKED) {
         if (lw_goes_first(call->me))
             lw_heap_arrive_first(cold);
         else
             lw_heap_arrive(cold, call->priority);
         lw_heap_push(&lock->_queue, &cold->node);
-    } else if (lw_goes_first(call->me)) {
-        cold->data = (void *)(uintptr_t)permits;
-        lw_lock_unhint(lw_queue_head(&lock->_queue));
-        lw_queue_push_front(&lock->_queue, &cold->node);
     } else {
         cold->data = (void *)(uintptr_t)permits;
-        lw_queue_push(&lock->_queue, &cold->node);
+        lw_permits_line_up(sort, lock, word, cold,
+                           lw_goes_first(call->me) ? lw_queue_head(&lock->_queue) : next);
     }
-    if (sort == LW_PERMITS_HELD)
-        lw_lock_hint(lock, word);
+}
+
+/* In front of whom it queues; NULL: at the end. */
+LW_INLINE struct lw_node *lw_permits_next(enum lw_permits sort, const lw_lock *lock,
+                                          const struct lw_record *me, bool overtakes)
+{
+    if (lw_goes_first(me))
+        return lw_permits_head(sort, lock);
+    if (sort == LW_PERMITS_HELD && lw_unlikely(overtakes))
+        return lw_permits_overtaken(lock, lw_load_rlx(&lw_record_cold(me)->overtaken));
+    return NULL;
+}
+
+/* Take them, fail, or queue: one section.  1: it is queued. */
+LW_INLINE int lw_permits_try(enum lw_permits sort, lw_lock *lock,
+                             const struct lw_permits_call *call, bool overtakes)
+{
+    uint64_t word = lw_permits_take_guard(lock);
+    struct lw_node *head = lw_permits_head(sort, lock);
+    struct lw_node *next = lw_permits_next(sort, lock, call->me, overtakes);
+    /* Without the look the permits of a release that came before the guard was ours are missed. */
+    bool enough =
+        lw_recheck(head == next && lw_permits_are_there(sort, lock, word, call->permits));
+    int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word & LW_LOCK_FLAGS) : 0;
+
+    if (err == -EOWNERDEAD && call->knowing)
+        err = 0;
+    if (err == 0 && !enough)
+        err = call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
+    if (err == 0)
+        lw_permits_take(sort, lock, call->permits);
+    else if (err > 0)
+        lw_permits_queue(sort, lock, word, call, next);
+    lw_permits_drop_guard(sort, lock, word);
+    return err;
 }
 
 /* RETRY: whoever held some has ended. */
 LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
                                  const struct lw_permits_call *call)
 {
-    enum lw_outcome outcome;
+    enum lw_outcome outcome = LW_RETRY;
 
     do {
-        uint64_t word = lw_permits_take_guard(lock);
-        /* Without the look the permits of a release that came before the guard was ours are
-         * missed. */
-        bool enough = lw_recheck((lock->_queue == NULL || lw_goes_first(call->me)) &&
-                                 lw_permits_are_there(sort, lock, word, call->permits));
-        int err = sort == LW_PERMITS_HELD ? lw_lock_end_error(word & LW_LOCK_FLAGS) : 0;
+        int err = lw_permits_try(sort, lock, call, outcome == LW_OVERTAKE);
 
-        if (err == -EOWNERDEAD && call->knowing)
-            err = 0;
-        if (err == 0 && !enough)
-            err = call->deadline == LW_NOW ? lw_timeout_error(LW_NOW) : 1;
-        if (err == 0)
-            lw_permits_take(sort, lock, call->permits);
-        else if (err > 0)
-            lw_permits_queue(sort, lock, word, call);
-        lw_permits_drop_guard(sort, lock, word);
         if (err <= 0)
             return err;
         if (sort == LW_PERMITS_HELD) { /* the room for new holds is reserved */
@@ -225,9 +298,9 @@ LW_INLINE int lw_permits_acquire(enum lw_permits sort, lw_lock *lock,
             lw_owner_hint(call->me);
         }
         outcome = lw_wait_finish(call->me);
-    } while (sort == LW_PERMITS_HELD && outcome == LW_RETRY);
-    if (outcome != LW_GRANTED)
-        lw_permits_leave(sort, lock, &lw_record_cold(call->me)->node);
+        if (outcome != LW_GRANTED && (sort != LW_PERMITS_HELD || outcome != LW_RETRY))
+            lw_permits_leave(sort, lock, &lw_record_cold(call->me)->node);
+    } while (sort == LW_PERMITS_HELD && (outcome == LW_RETRY || outcome == LW_OVERTAKE));
     return lw_wait_error(call->me, outcome);
 }
 

@@ -93,6 +93,17 @@ LW_INLINE void lw_queue_push_front(void **tail, struct lw_node *node)
         *tail = last;
 }
 
+/* Before one that is queued, and is not the head. */
+LW_INLINE void lw_queue_push_before(struct lw_node *next, struct lw_node *node)
+{
+    struct lw_node *last = next->prev;
+
+    node->next = next;
+    lw_store_rlx(&node->prev, last);
+    lw_store_rlx(&next->prev, node);
+    last->next = node;
+}
+
 /* Unlink if it is linked. */
 LW_INLINE void lw_queue_remove(void **tail, struct lw_node *node)
 {

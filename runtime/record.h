@@ -114,7 +114,8 @@ struct lw_cold {
     /* line 1: the wait, as others see it */
     uint64_t wait;
     uint64_t object;        /* key of what is waited for: compared, never followed */
-    uint64_t owner;         /* of the head waiter only: who owns the object, or a total */
+    uint64_t owner;         /* of the head waiter only: who owns the object; of all who wait for
+                             * owned permits: how many there are */
     struct lw_node node;
     int64_t deadline;
     uint32_t since, forced_at; /* coarse milliseconds; of the wait, and when it last gave way */
@@ -125,11 +126,15 @@ struct lw_cold {
     void *first;            /* LW_FIRST: what is done once it has queued (primitives/lock.h) */
     union {
         uint64_t target;    /* id of the task waited for */
-        uint64_t arrival;   /* in a queue by priority: its place among equal ones */
+        uint64_t arrival;   /* in a queue by priority: its place among equal ones; for owned
+                             * permits: its place in the queue */
         uint64_t key;       /* of a keyed condition */
     };
     uint64_t denied;
-    void *child;            /* heap link of priority queues */
+    union {
+        void *child;        /* heap link of priority queues */
+        uint64_t overtaken; /* LW_OVERTAKE: the arrival of the waiter that it passes */
+    };
     void *holds_more;
     uint32_t ticket;
     uint8_t kind, mode;     /* enum lw_wait_kind */

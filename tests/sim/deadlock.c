@@ -14,15 +14,18 @@ enum { TASKS = 3, GUEST = TASKS, CHILD, USERS, DEPTH_MAX = 4 };
 
 enum { MUTEX, RLOCK, PRIORITY, RW, PERMITS, KINDS };
 
-enum { BOUND = 2 }; /* of the permits */
+enum { BOUND = 3 }; /* of the permits */
 
 /* One that uses them, and the program's own notes of it. */
 struct user {
     lw_lock *holds[DEPTH_MAX];
     bool reads[DEPTH_MAX];
+    uint32_t units[DEPTH_MAX];
     int depth;
     lw_lock *wants;
     bool to_read;
+    bool upgrades, met_another; /* what it reads already; and another one did so meanwhile */
+    uint32_t wants_units;
     struct user *joins;
     bool gave_way, joined;
     bool stuck; /* as the oracle finds */
@@ -62,22 +65,37 @@ static bool keeps_out(const struct user *holder, const struct user *waiter)
 {
     if (waiter->joins != NULL)
         return waiter->joins == holder;
+    if (waiter->upgrades && holder == waiter)
+        return false;
     for (int i = 0; i < holder->depth; i++)
         if (holder->holds[i] == waiter->wants && !(holder->reads[i] && waiter->to_read))
             return true;
     return false;
 }
 
-/* It waits, and those who are stuck keep it waiting: one of them, or all permits. */
+static uint32_t permits_of(const struct user *user)
+{
+    uint32_t permits = 0;
+
+    for (int i = 0; i < user->depth; i++)
+        permits += user->holds[i] == &it.permits.lock ? user->units[i] : 0;
+    return permits;
+}
+
+/* It waits, and those who are stuck keep it waiting: one of them, or they have too many permits.  A
+ * queue's order keeps nobody waiting for ever, so nobody is to give way for that. */
 static bool is_kept(const struct user *user)
 {
+    uint32_t permits = user->wants_units;
     int stuck = 0;
 
     if (user->wants == NULL && user->joins == NULL)
         return false;
-    for (int i = 0; i < USERS; i++)
+    for (int i = 0; i < USERS; i++) {
         stuck += it.users[i].stuck && keeps_out(&it.users[i], user);
-    return stuck >= (user->wants == &it.permits.lock ? BOUND : 1);
+        permits += it.users[i].stuck ? permits_of(&it.users[i]) : 0;
+    }
+    return user->wants == &it.permits.lock ? permits > BOUND : stuck > 0;
 }
 
 /* Nobody who can still go on will ever let it go on. */
@@ -118,7 +136,7 @@ static void count_verdict(const lw_report *report, void *arg)
     (void)arg;
     LW_SIM_CHECK(report->verdict == LW_VERDICT_DEADLOCK ||
                  (report->verdict == LW_VERDICT_TIMED_DEADLOCK && it.outside));
-    LW_SIM_CHECK(report->member_count >= 2 && report->member_count <= USERS);
+    LW_SIM_CHECK(report->member_count >= (it.shares ? 1 : 2) && report->member_count <= USERS);
     if (report->verdict != LW_VERDICT_DEADLOCK)
         return;
     LW_SIM_CHECK(!report->unforceable && report->step_count == 1);
@@ -144,24 +162,67 @@ static bool has(const struct user *user, const lw_lock *lock)
     return false;
 }
 
+/* What it reads it may write, and read again.  Of two who want that at once the second is refused
+ * without more ado; for all else somebody has to decide. */
+static void upgrade(struct user *user, int hold)
+{
+    const uint64_t *wait = &lw_record_cold(lw_current())->wait, waited = *wait;
+    uint64_t before = forced();
+    int err;
+
+    user->wants = &it.rw.write;
+    user->to_read = false;
+    user->wants_units = 0;
+    user->upgrades = true;
+    user->met_another = false;
+    for (int i = 0; i < USERS; i++)
+        if (&it.users[i] != user && it.users[i].upgrades)
+            user->met_another = it.users[i].met_another = true;
+    err = lw_rwlock_upgrade(&it.rw, LW_FOREVER);
+    sim_weak_flush_all();
+    LW_SIM_CHECK(err == 0 || err == -EDEADLK || (err == -ECANCELED && it.outside));
+    if (err == -EDEADLK && *wait != waited)
+        check_refusal(user, before);
+    else
+        LW_SIM_CHECK(err != -EDEADLK || user->met_another);
+    it.cancelled += err == -ECANCELED;
+    user->upgrades = false;
+    user->wants = NULL;
+    user->reads[hold] = err < 0;
+    if (err == 0 && sim_choose(2) == 0) {
+        user->reads[hold] = true;
+        LW_SIM_CHECK(lw_rwlock_downgrade(&it.rw) == 0);
+    }
+}
+
+static void maybe_upgrade(struct user *user)
+{
+    for (int i = 0; i < user->depth; i++)
+        if (user->holds[i] == &it.rw.write && user->reads[i] && sim_choose(2) == 0)
+            upgrade(user, i);
+}
+
 /* True: it has it. */
 static bool take_one(struct user *user, bool may_be_cancelled)
 {
     unsigned number = sim_choose(it.shares ? KINDS : PERMITS);
     bool reads = number == RW && it.shares && sim_choose(2) == 0;
     lw_lock *lock = lock_number(number, reads), *key = lock_number(number, false);
+    uint32_t units = number == PERMITS ? 1 + sim_choose(BOUND) : 0;
     lw_nsec deadline = LW_FOREVER;
     uint64_t before;
     int err;
 
-    if (has(user, key))
+    if (number != PERMITS && has(user, key))
         return false;
     if (it.outside && sim_choose(3) == 0)
         deadline = lw_in((1 + sim_choose(6)) * 60 * LW_MS);
     user->wants = key;
     user->to_read = reads;
+    user->wants_units = units;
     before = forced();
-    err = lw_acquire(lock, deadline);
+    err = units > 0 ? lw_bounded_semaphore_acquire(&it.permits, units, deadline)
+                    : lw_acquire(lock, deadline);
     sim_weak_flush_all();
     LW_SIM_CHECK(err == 0 || err == -EDEADLK || (err == -ETIMEDOUT && deadline != LW_FOREVER) ||
                  (err == -ECANCELED && may_be_cancelled));
@@ -172,6 +233,7 @@ static bool take_one(struct user *user, bool may_be_cancelled)
     if (err < 0)
         return false;
     user->holds[user->depth] = key;
+    user->units[user->depth] = units;
     user->reads[user->depth++] = reads;
     return true;
 }
@@ -183,8 +245,11 @@ static void drop_all(struct user *user)
         lw_lock *lock = user->holds[last];
 
         user->depth--;
-        LW_SIM_CHECK(lw_release(lock == &it.rw.write && user->reads[last] ? &it.rw.read : lock) ==
-                     0);
+        if (lock == &it.permits.lock)
+            LW_SIM_CHECK(lw_bounded_semaphore_release(&it.permits, user->units[last]) == 0);
+        else
+            LW_SIM_CHECK(lw_release(lock == &it.rw.write && user->reads[last] ? &it.rw.read
+                                                                              : lock) == 0);
     }
 }
 
@@ -204,6 +269,7 @@ static void take_some(struct user *user, bool may_be_cancelled)
         if (!take_one(user, may_be_cancelled) && sim_choose(2) == 0)
             break;
         lw_sim_point();
+        maybe_upgrade(user);
     }
 }
 

@@ -45,7 +45,7 @@
  * quarter of `long_hold`, or for LONG_WAIT an eighth of `long_wait`, and a quarter of a second.
  *
  * What it allocates is for the look at all waits, and is kept: nothing while at most 256 wait, and
- * then 208 bytes for each of them, whose number is rounded up to a power of two.  Beside that there
+ * then 216 bytes for each of them, whose number is rounded up to a power of two.  Beside that there
  * is 0.6 MB of static memory, of which a page is there once it is used.
  *
  * Nothing need be turned on.  A program that is linked with liblatchwork.a by other means than
