@@ -16,14 +16,32 @@
 
 #define NONE LW_GRAPH_NONE
 
+/* It has so many of the permits itself that it can never have those it waits for. */
+static bool is_short_by_itself(const struct lw_graph *graph, uint32_t index)
+{
+    const struct lw_graph_node *node = &graph->nodes[index];
+    uint64_t units = node->units;
+
+    for (uint32_t at = node->first_hold; at != NONE; at = graph->holds[at].next)
+        if (graph->holds[at].key == node->key)
+            units += graph->holds[at].units;
+    return units > graph->keys[node->key].owner;
+}
+
+/* Those who have some of the permits keep it waiting. */
+static bool waits_for_units(const struct lw_graph *graph, uint32_t index)
+{
+    return lw_graph_is_short(graph, &graph->nodes[index]) && !is_short_by_itself(graph, index);
+}
+
 /* The next one after `hold` (NONE: the first) by which a stuck one keeps the node waiting. */
 static uint32_t next_against(const struct lw_graph *graph, uint32_t index, uint32_t hold)
 {
     const struct lw_graph_node *node = &graph->nodes[index];
     uint32_t at = hold == NONE ? graph->keys[node->key].holds : graph->holds[hold].next_same;
 
-    if (node->kind == LW_WAIT_UNITS && !lw_graph_is_short(graph, node))
-        return NONE; /* there are enough without those */
+    if (node->kind == LW_WAIT_UNITS && hold == NONE && !waits_for_units(graph, index))
+        return NONE;
     while (at != NONE && (graph->holds[at].holder == index ||
                           !graph->nodes[graph->holds[at].holder].stuck ||
                           !(lw_graph_modes(node->kind) & 1u << graph->holds[at].mode)))

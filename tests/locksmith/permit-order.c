@@ -265,6 +265,48 @@ Test(permit_order, who_overtakes_still_waits_for_those_who_run)
     run_all(runner_has_one, NULL);
 }
 
+/* ---- nobody else is to give way for one that stands in its own way */
+
+static void have_two_and_a_mutex(struct scene *scene, int index)
+{
+    if (index == 0)
+        take(&scene->m[0].lock);
+    take_permits(scene, index == 0 ? 2 : 1);
+}
+
+static void want_too_many(struct scene *scene, int index)
+{
+    if (index == 0) {
+        AWAIT((__atomic_load_n(&scene->m[0].lock._word._value, __ATOMIC_ACQUIRE) &
+               LW_LOCK_QUEUED) != 0);
+        try_permits(scene, index, 2);
+        drop(&scene->m[0].lock);
+        drop_permits(scene, 2);
+    } else {
+        try(scene, index, &scene->m[0].lock);
+        drop_permits(scene, 1);
+    }
+}
+
+static int too_many(void *arg)
+{
+    (void)arg;
+    for (int threads = 0; threads <= 2; threads++) {
+        struct scene scene = make_scene(2, have_two_and_a_mutex, want_too_many);
+
+        cr_assert_eq(perform(&scene, threads), 1);
+        cr_assert_eq(scene.results[0], -EDEADLK);
+        AWAIT(told() == 1);
+        cr_assert_eq(heard.members, 1);
+    }
+    return 0;
+}
+
+Test(permit_order, who_has_too_many_itself_gives_way_and_nobody_else)
+{
+    run_all(too_many, NULL);
+}
+
 /* ---- what there is in all */
 
 static int have_one_and_want_mutex(void *arg)
