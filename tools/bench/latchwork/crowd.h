@@ -11,7 +11,7 @@ struct member {
     long number;
 };
 
-enum { CROWD_MAX = 1000 };
+enum { CROWD_MAX = 10000 };
 
 /* Runs fn in so many tasks at once, waits for them, and gives the ns that took. */
 static inline double crowd_run(long count, lw_fn *fn, void *shared)

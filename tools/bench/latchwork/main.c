@@ -53,6 +53,7 @@ static const struct {
     { "deadlock2_other", deadlock },
     { "scan", scan },
     { "transfers", transfers },
+    { "herd", herd },
     { "sleepers", sleepers },
     { "parked", parked },
     { "wake", wake },

@@ -10,6 +10,6 @@
 
 lw_fn spawn_batch, spawn_all, spawn_all_join, fib, skynet, yield2, yield1000, pingpong, chan,
     selects, locks, readers, condition, barrier8, rate_limit1, once1, event1, deadlock, scan,
-    transfers, sleepers, parked, wake, echo;
+    transfers, herd, sleepers, parked, wake, echo;
 
 #endif

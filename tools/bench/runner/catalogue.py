@@ -235,6 +235,10 @@ WORKLOADS = (
     Workload("transfers", "transfers", 40, 2, (OWN,), (
         Figure("ns", "on"), Figure("ns", "off"), Figure("x", "ratio", scaled=False)),
         "64 tasks transfer between 100 accounts, no deadlocks; with the detector on and off"),
+    Workload("herd", "herd", 20, 1, (OWN,), (
+        Figure("ns", "on"), Figure("ns", "off"),
+        Figure("x", "ratio", scaled=False, goal={1: 1.05, 2: 1.05})),
+        "10,000 tasks wait and go on at once, while the detector looks; with it on and off"),
     Workload("sleepers-100k", "sleepers", 100_000, 5_000, SWITCHERS,
              sleepers(0.4, 0.25, 1000, 300, 0.86, 1200),
              "100,000 tasks sleep 0.5 to 1.5 s each; CPU of the process, lateness"),
