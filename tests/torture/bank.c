@@ -2,7 +2,7 @@
 /* A bank: tasks and threads move money between accounts, under the lock of each, taken in whatever
  * order the transfer has.  Who is refused the second account puts back what it took from the first
  * one and starts over.  Now and then one takes all accounts, in any order, and counts: the money is
- * what it was at the beginning, then and at the end. */
+ * what it was at the beginning, then and at the end.  S54, as far as giving way goes. */
 #include "tests/torture/detecting.h"
 
 enum { REFUSED = 1, CANCELLED, AUDITS };
