@@ -47,16 +47,18 @@ bool lw_deciding_begin(void)
 
 bool lw_deciding_begin_now(void)
 {
-    return lw_add_sc(&detector.deciding, 0) == 0 && lw_deciding_begin(); /* [A2] */
+    return lw_add_sc(&detector.deciding, 0) == 0 && lw_deciding_begin(); /* [A2] [S4] */
 }
 
 /* And with it what others have left to who decides. */
 void lw_deciding_end(void)
 {
-    lw_store_sc(&detector.deciding, 0); /* [D1] [A2] */
-    while (lw_abandoned_any() && lw_deciding_begin()) {
+    lw_store_sc(&detector.deciding, 0); /* [D1] [A2] [S4] */
+    while ((lw_abandoned_any() || lw_sweep_is_left()) && lw_deciding_begin()) {
         lw_abandoned_tell();
-        lw_store_sc(&detector.deciding, 0);
+        if (lw_sweep_is_left())
+            (void)lw_sweep_now();
+        lw_store_sc(&detector.deciding, 0); /* [D1] [A2] [S4] */
     }
 }
 
@@ -191,15 +193,15 @@ void lw_detector_read(lw_detector_counts *counts)
 
 /* ---- its beginning, and its end */
 
-/* lw_tick_over of worker.h: nobody is left who would look. */
+/* lw_tick_over of worker.h: nobody is left who would look.  What plain threads have left to it is
+ * looked at here. */
 static void withdraw_all(void)
 {
-    if (lw_ask_due() == LW_FOREVER)
-        return;
-    if (!lw_deciding_await())
-        return;
-    lw_ask_withdraw();
-    lw_deciding_end();
+    if (lw_ask_due() != LW_FOREVER && lw_deciding_await()) {
+        lw_ask_withdraw();
+        lw_deciding_end();
+    }
+    lw_sweep_soon();
 }
 
 /* In a child.  One that may go on (fork.c) has the detector as its parent had it: but whoever held

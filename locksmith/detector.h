@@ -98,8 +98,12 @@ void lw_sweep_notice(bool soon);
  * wait, and now. */
 void lw_sweep_alone(void);
 
-/* lw_owner_changed of lock.h. */
+/* lw_owner_changed of lock.h: before long by the thread; where there is none before this returns,
+ * unless another decides just then, who looks when it has. */
 void lw_sweep_soon(void);
+
+/* A look was left to who decides, for there is no thread to do it. */
+bool lw_sweep_is_left(void);
 
 /* What was there is to be looked at again: something else may be found. */
 void lw_sweep_anew(void);

@@ -16,8 +16,18 @@
  *
  * [S1] who begins a wait:  wait word; load lw_tick_asleep, seq_cst  <->  the thread:  asleep; heavy
  *      fence; look at all waits.
+ * Where no runtime is there is no such thread.  Then who begins a wait looks at once, and who else
+ * has changed something (a hold was handed on, the detector turned on) leaves a note and looks if
+ * nobody decides just then; if somebody does, that one looks when it has decided.  So it waits for
+ * nobody, and may be in a user's function.  What the thread has not come to is looked at when it
+ * has ended.
+ *
  * [S2] what a task says of its wait -> the look that it asks for:  due = 0, release  ->  swap,
- *      acquire. */
+ *      acquire.
+ * [S3] what was changed; left = 1; load whether the thread is there  <->  the thread is not there
+ *      any more; load left; all seq_cst.
+ * [S4] what was changed; left = 1; look whether another decides  <->  decides no more; load left;
+ *      all seq_cst.  Who looks takes the note first: swap, acquire. */
 #include "locksmith/ages.h"
 #include "locksmith/graph.h"
 #include "runtime/os/os.h"
@@ -36,6 +46,7 @@ static struct {
     lw_nsec period;
     lw_nsec rest;    /* anyone; not before this moment, ... */
     lw_nsec unasked; /* anyone; ... and if nobody asks, not before this one */
+    uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
     uint64_t judged; /* the waits of the last graph */
     uint32_t start;  /* the slot at which the next graph begins, if the last had no room for all */
 } sweep;
@@ -209,9 +220,11 @@ int lw_sweep_now(void)
 {
     lw_detector_options options;
     lw_nsec now = lw_sys.now(), next;
-    int verdicts = lw_ask_look(now);
     bool settled;
+    int verdicts;
 
+    (void)lw_swap_acq_rel(&sweep.left, 0); /* [S4] */
+    verdicts = lw_ask_look(now);
     lw_detector_options_now(&options);
     lw_ages_come(now);
     return verdicts + look(&options, now, true, &settled, &next);
@@ -248,9 +261,23 @@ void lw_sweep_notice(bool soon)
         lw_tick_wake();
 }
 
+static void leave_note(void)
+{
+    lw_store_sc(&sweep.left, 1); /* [S3] [S4] */
+}
+
+bool lw_sweep_is_left(void)
+{
+    return lw_load_sc(&sweep.left) != 0 && !lw_tick_runs(); /* [S3] [S4] */
+}
+
 void lw_sweep_soon(void)
 {
-    lw_sweep_notice(true);
+    leave_note();
+    if (lw_tick_runs()) /* [S3] */
+        lw_sweep_notice(true);
+    else if (lw_deciding_begin_now()) /* [S4] */
+        lw_deciding_end();
 }
 
 void lw_sweep_again(void)
@@ -263,6 +290,7 @@ void lw_sweep_anew(void)
 {
     sweep.judged = 0;
     lw_ages_anew();
+    leave_note();
     lw_sweep_notice(true);
 }
 

@@ -206,8 +206,9 @@ static void tell_of_change(void)
         tell();
 }
 
-/* From here on it is the other's, if that one is there to have it. */
-static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given)
+/* From here on it is the other's, if that one is there to have it.  *blocked: and waits for
+ * something. */
+static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given, bool *blocked)
 {
     uint32_t generation = lw_id_generation(given->id);
     struct list *list = list_of(given->id);
@@ -226,9 +227,7 @@ static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given)
         lw_store_rlx(find_end(list), given);
     }
     lw_guard_drop(&list->guard, GUARD); /* [G3] */
-    /* Who waits for the lock waits for one who waits: that may close a circle, and nobody walks. */
-    if (err == 0 && lw_wait_is_blocked(lw_load_acq(&lw_record_cold(task)->wait))) /* [G4] */
-        tell_of_change();
+    *blocked = lw_wait_is_blocked(lw_load_acq(&lw_record_cold(task)->wait)); /* [G4] */
     return err;
 }
 
@@ -249,6 +248,7 @@ static int transfer(lw_lock *lock, struct lw_record *me, lw_task task, const voi
     struct lw_record *to = lw_record_of(task.id);
     struct given *given;
     int err = check(lock, me, counts);
+    bool blocked;
 
     if (err < 0 || task.id == lw_record_id(me))
         return err;
@@ -260,14 +260,20 @@ static int transfer(lw_lock *lock, struct lw_record *me, lw_task task, const voi
     given->id = task.id;
     lw_hold_fill(&given->hold, lw_hold_of(lock, counts ? LW_HOLD_UNITS : LW_HOLD_EXCLUSIVE, site,
                                           counts ? 1 : lw_load_rlx(&lw_coarse_ms)));
-    err = hand_over(lock, to, given);
-    if (err < 0)
+    err = hand_over(lock, to, given, &blocked);
+    if (err < 0) {
         lw_hold_chunk_give(given);
-    else if (counts)
+        return err;
+    }
+    if (counts)
         (void)lw_hold_drop_units(lw_record_cold(me), lock, 1);
     else
         (void)lw_owner_forget(lw_record_cold(me), lock);
-    return err;
+    /* Who waits for the lock waits for one who waits: that may close a circle, and nobody walks.
+     * By now the caller has it no more, for whoever is told, in this thread perhaps. */
+    if (blocked)
+        tell_of_change();
+    return 0;
 }
 
 /* Of a kind that keeps its owner itself. */

@@ -340,14 +340,14 @@ int lw_tick_start(void)
 
 bool lw_tick_runs(void)
 {
-    return lw_load_rlx(&tick.users) != 0;
+    return lw_load_sc(&tick.users) != 0; /* [S3] of locksmith/sweep.c */
 }
 
 void lw_tick_stop(void)
 {
     pthread_t thread = tick.thread;
 
-    lw_store_rlx(&tick.users, tick.users - 1);
+    lw_store_sc(&tick.users, tick.users - 1); /* [S3] of locksmith/sweep.c */
     if (tick.users > 0)
         return;
     lw_store_rel(&tick.generation, tick.generation + 1);

@@ -201,8 +201,10 @@ typedef struct lw_detector_options {
      * written by a thread that lives while it writes: of more than sixteen reports that wait for it
      * only their number is told, and a process that ends by exit(3) waits for it at most 1 s.
      * The function is called by the detector's thread, by the thread whose wait closed the circle,
-     * by one that ends with locks, or by one that calls lw_detector_scan().  It may not wait, nor
-     * use a lock that tasks hold while they wait; while it runs nothing else is decided. */
+     * by one that ends with locks, or by one that calls lw_detector_scan(); where no runtime is
+     * there, also by one that calls lw_transfer() or lw_detector_set(), or that has ended the last
+     * one.  It may not wait, nor use a lock that tasks hold while they wait; while it runs nothing
+     * else is decided. */
     void (*on_report)(const lw_report *report, void *arg);
     /* Which member is to give way; report->victim is whom the detector would choose, and stays that
      * if it returns no index of a member whose score is 0 or more.  As on_report; NULL: no say. */

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* The laws of plain threads that no runtime is there for, and so no thread that looks: what closes
+ * a circle without beginning a wait is looked at by who does it, before it returns. */
+#include "locksmith/detector.h"
+#include "runtime/worker.h"
+#include "tests/locksmith/heard.h"
+
+#include <pthread.h>
+
+TestSuite(alone, .init = hear);
+
+/* Of two threads: one has `second` and wants `first`, the other one wants `second`. */
+struct pair {
+    lw_mutex first, second;
+    pthread_t threads[2];
+    lw_task selves[2];
+    int results[2];
+};
+
+static void say_who(struct pair *pair, int index)
+{
+    cr_assert_eq(lw_thread_attach(), 0); /* else it is nobody before its first wait */
+    __atomic_store_n(&pair->selves[index].id, lw_self().id, __ATOMIC_RELEASE);
+}
+
+static void *take_second_then_first(void *arg)
+{
+    struct pair *pair = arg;
+
+    cr_assert_eq(lw_mutex_acquire(&pair->second, LW_FOREVER), 0);
+    say_who(pair, 0);
+    pair->results[0] = lw_mutex_acquire(&pair->first, LW_FOREVER);
+    if (pair->results[0] == 0)
+        cr_assert_eq(lw_mutex_release(&pair->first), 0);
+    cr_assert_eq(lw_mutex_release(&pair->second), 0);
+    return NULL;
+}
+
+/* It has `first` when that wait is over. */
+static void *be_handed_first(void *arg)
+{
+    struct pair *pair = arg;
+
+    say_who(pair, 1);
+    pair->results[1] = lw_mutex_acquire(&pair->second, LW_FOREVER);
+    if (pair->results[1] == 0)
+        cr_assert_eq(lw_mutex_release(&pair->second), 0);
+    cr_assert_eq(lw_mutex_release(&pair->first), 0);
+    return NULL;
+}
+
+static void start(struct pair *pair, int index, void *(*act)(void *))
+{
+    lw_task *self = &pair->selves[index];
+
+    cr_assert_eq(pthread_create(&pair->threads[index], NULL, act, pair), 0);
+    AWAIT(__atomic_load_n(&self->id, __ATOMIC_ACQUIRE) != 0 && is_waiting(*self));
+}
+
+/* The caller has `first`, and nobody is in a circle yet. */
+static void start_pair(struct pair *pair)
+{
+    *pair = (struct pair){.first = LW_MUTEX_INIT("first"), .second = LW_MUTEX_INIT("second")};
+    cr_assert_eq(lw_mutex_acquire(&pair->first, LW_FOREVER), 0);
+    start(pair, 0, take_second_then_first);
+    start(pair, 1, be_handed_first);
+}
+
+static void close_circle(struct pair *pair)
+{
+    cr_assert_eq(lw_transfer(&pair->first.lock, pair->selves[1]), 0);
+}
+
+static void end_pair(struct pair *pair)
+{
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_join(pair->threads[i], NULL), 0);
+    cr_assert_eq((pair->results[0] == -EDEADLK) + (pair->results[1] == -EDEADLK), 1, "%d, %d",
+                 pair->results[0], pair->results[1]);
+    assert_is_circle();
+}
+
+/* ---- a transfer */
+
+Test(alone, a_transfer_that_closes_a_circle_is_looked_at_by_who_hands_over)
+{
+    for (long i = rounds(20); i > 0; i--) {
+        struct pair pair;
+
+        forget_heard();
+        start_pair(&pair);
+        cr_assert_eq(told(), 0);
+        close_circle(&pair);
+        cr_assert_eq(told(), 1, "before it returns");
+        cr_assert_eq(heard.verdict, LW_VERDICT_DEADLOCK);
+        end_pair(&pair);
+    }
+}
+
+/* It waits for nobody: who decides just then sees to it. */
+Test(alone, a_transfer_while_another_decides_is_left_to_that_one)
+{
+    struct pair pair;
+
+    forget_heard();
+    start_pair(&pair);
+    AWAIT(lw_deciding_begin());
+    close_circle(&pair);
+    cr_assert_eq(told(), 0);
+    lw_deciding_end();
+    cr_assert_eq(told(), 1);
+    end_pair(&pair);
+}
+
+static struct pair other_pair;
+
+static void hand_over_another(const lw_report *report, void *arg)
+{
+    (void)arg;
+    if (told() == 0)
+        close_circle(&other_pair);
+    keep_report(report, NULL);
+}
+
+Test(alone, a_transfer_in_a_callback_is_looked_at_when_that_has_returned)
+{
+    lw_detector_options options;
+    struct pair pair;
+
+    forget_heard();
+    lw_detector_get(&options);
+    options.on_report = hand_over_another;
+    cr_assert_eq(lw_detector_set(&options), 0);
+    start_pair(&other_pair);
+    start_pair(&pair);
+    close_circle(&pair);
+    cr_assert_eq(told(), 2);
+    end_pair(&pair);
+    end_pair(&other_pair);
+}
+
+/* ---- the options */
+
+/* The detector is off, and the circle is there. */
+static void start_circle(struct pair *pair)
+{
+    hear_with(LW_DETECTOR_OFF, 0);
+    forget_heard();
+    start_pair(pair);
+    close_circle(pair);
+    cr_assert_eq(told(), 0);
+}
+
+Test(alone, what_was_there_is_found_by_who_turns_it_on)
+{
+    for (long i = rounds(20); i > 0; i--) {
+        struct pair pair;
+
+        start_circle(&pair);
+        hear_with(LW_DETECTOR_FORCE, 0);
+        cr_assert_eq(told(), 1, "before it returns");
+        end_pair(&pair);
+    }
+}
+
+Test(alone, what_was_only_told_of_is_broken_by_who_says_so)
+{
+    struct pair pair;
+
+    start_circle(&pair);
+    hear_with(LW_DETECTOR_REPORT, 0);
+    cr_assert_eq(told(), 1);
+    cr_assert_eq(heard.victim, heard.members);
+    hear_with(LW_DETECTOR_FORCE, 0);
+    cr_assert_eq(told(), 2);
+    end_pair(&pair);
+}
+
+/* ---- the end of a runtime */
+
+static uint32_t duties;
+
+static lw_nsec do_nothing(lw_nsec now, bool quiet)
+{
+    (void)quiet;
+    (void)lw_add_sc(&duties, 1);
+    return now + LW_MS;
+}
+
+/* As if its thread had been about to look when it was ended. */
+static int close_it_unseen(void *arg)
+{
+    uint32_t before = lw_load_sc(&duties);
+
+    lw_store_rlx(&lw_tick_duty, do_nothing);
+    AWAIT(lw_load_sc(&duties) != before);
+    start_pair(arg);
+    close_circle(arg);
+    cr_assert_eq(told(), 0);
+    return 0;
+}
+
+Test(alone, what_a_runtime_has_not_looked_at_is_looked_at_as_it_ends)
+{
+    lw_options options = {.workers = 1};
+    struct pair pair;
+
+    forget_heard();
+    cr_assert_eq(lw_run(&options, close_it_unseen, &pair), 0);
+    cr_assert_eq(told(), 1);
+    end_pair(&pair);
+}
