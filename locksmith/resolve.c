@@ -4,10 +4,12 @@
  * All waits of the set are claimed; then what was found is so, and stays so (detector.h).  If a
  * mark is in one of the words, its time has passed, or a cancel has come: the circle breaks by
  * itself, and nobody is to give way for it.  If one of the waits has a deadline that is near, it
- * does so before long.  If one of them waits to read what others read, behind a writer, or for
- * permits that are there, behind one that wants more, it may overtake that one, and nobody has to
- * give way (deadlocks by the order of a queue: PostgreSQL,
- * storage/lmgr/deadlock.c).  Else the victim's wait is ended with -EDEADLK: one of them, and no
+ * does so before long; if that is far away, only when nobody can be made to give way.  If one of
+ * them waits to read what others read, behind a writer, or for permits that are there, behind one
+ * that wants more, it may overtake that one, and nobody has to give way (deadlocks by the order of
+ * a queue: PostgreSQL, storage/lmgr/deadlock.c).
+ *
+ * Else the victim's wait is ended with -EDEADLK: one of them, and no
  * more; what is still there afterwards is found again.  All others are let go, with what became due
  * meanwhile.
  *
@@ -366,6 +368,17 @@ static uint32_t whom_to_end(const struct lw_suspect *set, uint32_t count,
     return best;
 }
 
+/* Nobody can break it.  Whether it stays: a deadline ends one of its waits, however late; then that
+ * is another wait, or none, and what is still there is another set, to be told of. */
+static void stand(const struct lw_suspect *set, uint32_t count, lw_report *report)
+{
+    if (earliest_deadline(set, count) != LW_FOREVER)
+        report->verdict = LW_VERDICT_TIMED_DEADLOCK;
+    else
+        report->unforceable = true;
+    note_standing(mark_of(set, count));
+}
+
 /* A set that is claimed, and that the levels up to 3 have not broken.  Who waits for a group
  * cancels that when he is cancelled. */
 static void go_further(const struct lw_suspect *set, uint32_t count, lw_report *report,
@@ -382,8 +395,7 @@ static void go_further(const struct lw_suspect *set, uint32_t count, lw_report *
         lw_verdict_step(9, SIZE_MAX, NULL, "the process is aborted");
         lw_detector_count(&lw_detector_counted.forced[9]);
     } else {
-        report->unforceable = true;
-        note_standing(mark_of(set, count));
+        stand(set, count, report);
     }
     let_go(set, count);
 }
@@ -453,8 +465,10 @@ static bool decide(const struct lw_suspect *set, uint32_t count, struct lw_recor
     uint32_t soft = find_soft(set, count);
     lw_report *report = lw_verdict_write(set, count, last_to_join(set, count, me), now);
 
-    if (earliest_deadline(set, count) - PATIENCE < now)
+    if (earliest_deadline(set, count) - PATIENCE < now) {
         report->verdict = LW_VERDICT_TIMED_DEADLOCK;
+        lw_verdict_hush(); /* a program that has given such a deadline knows why */
+    }
     if (report->verdict == LW_VERDICT_TIMED_DEADLOCK || options->mode != LW_DETECTOR_FORCE) {
         report->victim = report->member_count;
         note_standing(mark_of(set, count));

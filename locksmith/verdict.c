@@ -303,15 +303,13 @@ static uint64_t count_signature(uint64_t signature)
     return 0;
 }
 
-/* A program that has given a deadline knows why: of a circle that it breaks no text is made. */
 static void tell(const lw_report *report, const lw_detector_options *options)
 {
     if (options->on_report != NULL) {
         lw_detector_calls(true);
         options->on_report(report, options->arg);
         lw_detector_calls(false);
-    } else if (report->count == 0 && report->verdict != LW_VERDICT_TIMED_DEADLOCK &&
-               !desk.hushed) {
+    } else if (report->count == 0 && !desk.hushed) {
         lw_printer_print(report);
     }
 }

@@ -3,6 +3,11 @@
  * is to break, or that is no longer what it was; and of deadlines in one.  Who gives way:
  * victim.c. */
 #include "locksmith/detector.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "locksmith/printer.h"
 #include "tests/locksmith/two.h"
 
 TestSuite(detector, .init = hear);
@@ -366,4 +371,91 @@ static int with_deadline(void *arg)
 Test(detector, s28_what_a_deadline_breaks_before_long_is_not_forced)
 {
     run_all(with_deadline, NULL);
+}
+
+/* Nobody can be made to give way; but it does not stay. */
+static int shielded_with_deadline(void *arg)
+{
+    lw_detector_counts before, after;
+    lw_task tasks[2];
+
+    (void)arg;
+    lw_detector_read(&before);
+    the_two.within = 1000 * LW_SEC;
+    the_two.shielded = true;
+    start_two(tasks, NULL);
+    AWAIT(told() == 1);
+    cr_assert_eq(heard.verdict, LW_VERDICT_TIMED_DEADLOCK);
+    cr_assert_not(heard.unforceable);
+    cr_assert_eq(heard.victim, heard.members);
+    for (int i = 0; i < 5; i++)
+        cr_assert_leq(lw_detector_scan(), 0, "it is told of once");
+    cr_assert_eq(lw_purge_waiters(&the_two.mutexes[0].lock), 1);
+    join_two(tasks);
+    lw_detector_read(&after);
+    cr_assert_eq(after.verdicts[LW_VERDICT_DEADLOCK], before.verdicts[LW_VERDICT_DEADLOCK]);
+    cr_assert_eq(after.verdicts[LW_VERDICT_TIMED_DEADLOCK] -
+                     before.verdicts[LW_VERDICT_TIMED_DEADLOCK], 1);
+    the_two = (struct two){.within = 0};
+    return 0;
+}
+
+Test(detector, what_only_a_deadline_can_break_is_not_said_to_stay)
+{
+    run_all(shielded_with_deadline, NULL);
+}
+
+static int print_timed(void *arg)
+{
+    lw_nsec within = *(lw_nsec *)arg;
+    lw_detector_options options = {.mode = LW_DETECTOR_FORCE};
+    lw_detector_counts before, after;
+    lw_task tasks[2];
+
+    cr_assert_eq(lw_detector_set(&options), 0);
+    the_two.within = within;
+    the_two.shielded = within > LW_SEC;
+    lw_detector_read(&before);
+    start_two(tasks, NULL);
+    do {
+        lw_yield();
+        lw_detector_read(&after);
+    } while (after.verdicts[LW_VERDICT_TIMED_DEADLOCK] ==
+             before.verdicts[LW_VERDICT_TIMED_DEADLOCK]);
+    if (within > LW_SEC)
+        cr_assert_eq(lw_purge_waiters(&the_two.mutexes[0].lock), 1);
+    join_two(tasks);
+    return 0;
+}
+
+/* What is printed of a circle with that deadline. */
+static void print_within(lw_nsec within, char *said, size_t size)
+{
+    int fd = memfd_create("said", MFD_CLOEXEC), before = dup(STDERR_FILENO);
+
+    memset(said, 0, size);
+    cr_assert_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    run_with(2, print_timed, &within);
+    cr_assert(lw_printer_await(lw_in(60 * LW_SEC)));
+    cr_assert_eq(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    cr_assert_geq(pread(fd, said, size - 1, 0), 0);
+    (void)close(fd);
+    (void)close(before);
+}
+
+Test(detector, what_a_deadline_breaks_before_long_is_not_printed)
+{
+    char said[4096];
+
+    print_within(50 * LW_MS, said, sizeof said);
+    cr_assert_str_eq(said, "");
+}
+
+Test(detector, what_a_deadline_breaks_much_later_is_printed)
+{
+    char said[4096];
+
+    print_within(1000 * LW_SEC, said, sizeof said);
+    cr_assert_not_null(strstr(said, "latchwork: TIMED_DEADLOCK of 2,"), "%s", said);
+    cr_assert_null(strstr(said, "UNFORCEABLE"), "%s", said);
 }

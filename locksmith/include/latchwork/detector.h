@@ -76,7 +76,8 @@ extern "C" {
 typedef enum lw_verdict {
     LW_VERDICT_NONE,              /* nothing */
     LW_VERDICT_DEADLOCK,          /* the members wait for each other, and nobody else can end it */
-    LW_VERDICT_TIMED_DEADLOCK,    /* the same, but a deadline will end it before long */
+    LW_VERDICT_TIMED_DEADLOCK,    /* the same, but a deadline will end it: before long, or else when
+                                   * nothing else can */
     LW_VERDICT_ABANDONED,         /* the owner of a lock has ended without a release */
     LW_VERDICT_ORPHAN_EVENT,      /* all who could set it have ended */
     LW_VERDICT_LONG_HOLD,         /* an owner that can run keeps others waiting for long */
@@ -197,8 +198,8 @@ typedef struct lw_detector_options {
     bool immunity;       /* let those who deadlocked often at the same places pass one at a time */
     bool order_lint;     /* tell of locks taken in either order, before they deadlock */
     /* Told of each verdict, after what was done about it; NULL: text on the standard error, once
-     * for each signature, and neither of TIMED_DEADLOCK nor of some of LONG_WAIT.  The text is
-     * written by a thread that lives while it writes: of more than sixteen reports that wait for it
+     * for each signature, and neither of what a deadline ends within 100 ms nor of some of
+     * LONG_WAIT.  The text is written by a thread that lives while it writes: of more than sixteen reports that wait for it
      * only their number is told, and a process that ends by exit(3) waits for it at most 1 s.
      * The function is called by the detector's thread, by the thread whose wait closed the circle,
      * by one that ends with locks, or by one that calls lw_detector_scan(); where no runtime is
