@@ -211,8 +211,8 @@ void lw_ask_withdraw(void);
 
 enum { LW_TOLD_MAX = 32 }; /* members that a report tells in full */
 
-/* Write down what speaks for it, of at most LW_TOLD_MAX members; their waits are claimed.  last:
- * which one joined last. */
+/* Write down what speaks for it, of at most LW_TOLD_MAX members; their waits are claimed, and all
+ * of it is so if they still are when this has returned.  last: which one joined last. */
 lw_report *lw_verdict_write(const struct lw_suspect *set, uint32_t count, uint32_t last,
                             lw_nsec now);
 

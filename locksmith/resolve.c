@@ -140,6 +140,17 @@ static void let_go(const struct lw_suspect *set, uint32_t count)
         lw_wait_let_go(set[i].record, set[i].wait);
 }
 
+/* None was granted, or sent away. */
+static bool are_in_hand(const struct lw_suspect *set, uint32_t count)
+{
+    uint64_t word;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (!lw_wait_is_in_hand(lw_record_cold(set[i].record), set[i].wait, &word))
+            return false;
+    return true;
+}
+
 /* All are there, and nothing has become due. */
 static bool are_firm(const struct lw_suspect *set, uint32_t count)
 {
@@ -465,6 +476,11 @@ static bool decide(const struct lw_suspect *set, uint32_t count, struct lw_recor
     uint32_t soft = find_soft(set, count);
     lw_report *report = lw_verdict_write(set, count, last_to_join(set, count, me), now);
 
+    if (!are_in_hand(set, count)) { /* what was written down may be of others, and no name */
+        lw_detector_count(&lw_detector_counted.phantoms_refused);
+        let_go(set, count);
+        return false;
+    }
     if (earliest_deadline(set, count) - PATIENCE < now) {
         report->verdict = LW_VERDICT_TIMED_DEADLOCK;
         lw_verdict_hush(); /* a program that has given such a deadline knows why */

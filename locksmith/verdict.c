@@ -69,17 +69,20 @@ static bool read_name(char *to, const char *name)
     return true;
 }
 
-/* Of an object that is waited for, or of a task.  Both are there while the wait is claimed, if only
- * others of the set could end it.  But one that waits for what goes its way may be granted it at
- * any time, and the name be gone: so that is read by the kernel. */
-static const char *copy_name(char *to, const char *name, bool stays)
+/* Of an object that is waited for, or of a task; NULL: it has none, or it is not there any more.
+ *
+ * Both are there while the wait lasts.  But a claim does not keep it from being granted, nor from
+ * being ended by a purge, and then its task may return, end, and free lock and name while we read.
+ * So it is the kernel that reads, and says if nothing is there, as of stacks (stack.c); sanitizers
+ * see none of it, and have nothing to say.  What is there by then may be anybody's: so whoever
+ * copies looks afterwards whether the wait is still in hand.  It was there all the time if it is,
+ * and so was the name; if not, what was copied is told to nobody. */
+static const char *copy_name(char *to, const char *name)
 {
     if (name == NULL)
         return NULL;
     memset(to, 0, NAME_BYTES);
-    if (stays)
-        (void)strncpy(to, name, NAME_BYTES - 1);
-    return stays || read_name(to, name) ? to : NULL;
+    return read_name(to, name) ? to : NULL;
 }
 
 /* The coarse clock, which wraps, in nanoseconds. */
@@ -101,32 +104,31 @@ static void write_holds(size_t index, const struct lw_waiter *waiter)
     member->hold_count = count;
 }
 
-/* Who it is.  stays: it cannot end meanwhile; else its name, which need not outlive it, is read by
- * the kernel. */
-static void write_self(size_t index, const struct lw_record *record, bool stays)
+/* Who it is. */
+static void write_self(size_t index, const struct lw_record *record)
 {
     const struct lw_cold *cold = lw_record_cold(record);
     bool said = (lw_load_rlx(&record->place) & LW_PLACE_OPTIONS) != 0;
 
     desk.members[index] = (lw_report_member){
         .task = {lw_record_id(record)},
-        .task_name = said ? copy_name(desk.names[index], lw_load_rlx(&cold->name), stays) : NULL,
+        .task_name = said ? copy_name(desk.names[index], lw_load_rlx(&cold->name)) : NULL,
         .spawn_site = (const void *)(uintptr_t)(lw_load_rlx(&record->site) & SITE_MASK),
         .deadline = LW_FOREVER,
     };
 }
 
-static void write_member(size_t index, const struct lw_suspect *suspect, lw_nsec now, bool stays)
+static void write_member(size_t index, const struct lw_suspect *suspect, lw_nsec now)
 {
     lw_report_member *member = &desk.members[index];
     struct lw_waiter waiter = {0};
 
     (void)lw_registry_look(lw_record_slot(suspect->record), &waiter);
-    write_self(index, suspect->record, stays);
+    write_self(index, suspect->record);
     member->kind_name = lw_wait_kind_names[waiter.kind];
     if (waiter.kind != LW_WAIT_JOIN)
         member->object = (const void *)(uintptr_t)waiter.object;
-    member->object_name = copy_name(desk.objects[index], waiter.object_name, stays);
+    member->object_name = copy_name(desk.objects[index], waiter.object_name);
     member->wait_site = waiter.site;
     member->since = moment_of(waiter.since, now);
     member->deadline = waiter.deadline;
@@ -164,14 +166,11 @@ lw_report *lw_verdict_write(const struct lw_suspect *set, uint32_t count, uint32
                             lw_nsec now)
 {
     uint32_t told = count < LW_TOLD_MAX ? count : LW_TOLD_MAX;
-    bool stays = true;
 
-    for (uint32_t i = 0; i < count; i++) /* anybody may give permits back */
-        stays &= lw_load_rlx(&lw_record_cold(set[i].record)->kind) != LW_WAIT_UNITS;
     (void)lw_verdict_begin(LW_VERDICT_DEADLOCK, now);
     desk.report.member_count = desk.report.victim = told;
     for (uint32_t i = 0; i < told; i++) {
-        write_member(i, &set[i], now, stays);
+        write_member(i, &set[i], now);
         desk.members[i].score = lw_score(&set[i], i == last);
         if (desk.members[i].score >= 0 &&
             (desk.report.victim == told ||
@@ -204,7 +203,7 @@ bool lw_verdict_add(const struct lw_suspect *suspect, lw_nsec now)
 
     if (index == LW_TOLD_MAX || !lw_wait_claim(lw_record_cold(suspect->record), suspect->wait))
         return false;
-    write_member(index, suspect, now, false);
+    write_member(index, suspect, now);
     write_stack(index, suspect);
     /* What was written down is so if the wait was not ended meanwhile. */
     waits = lw_wait_is_in_hand(lw_record_cold(suspect->record), suspect->wait, &word);
@@ -220,7 +219,7 @@ void lw_verdict_add_runner(const struct lw_record *record)
 
     if (index == LW_TOLD_MAX)
         return;
-    write_self(index, record, false);
+    write_self(index, record);
     if (lw_record_id(record) != desk.members[index].task.id) /* it has ended */
         desk.members[index].task_name = NULL;
     close_ranks(index + 1);

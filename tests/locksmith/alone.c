@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The laws of plain threads that no runtime is there for, and so no thread that looks: what closes
  * a circle without beginning a wait is looked at by who does it, before it returns. */
+#include <pthread.h>
+#include <sys/mman.h>
+
 #include "locksmith/detector.h"
+#include "runtime/os/os.h"
 #include "runtime/worker.h"
 #include "tests/locksmith/heard.h"
-
-#include <pthread.h>
 
 TestSuite(alone, .init = hear);
 
@@ -209,4 +211,72 @@ Test(alone, what_a_runtime_has_not_looked_at_is_looked_at_as_it_ends)
     cr_assert_eq(lw_run(&options, close_it_unseen, &pair), 0);
     cr_assert_eq(told(), 1);
     end_pair(&pair);
+}
+
+/* ---- who is sent away while it is decided */
+
+static struct {
+    size_t (*memory_read)(void *to, const void *from, size_t size);
+    struct pair *pair;
+    char *names; /* a page of its own */
+    bool unmap;
+} away;
+
+enum { PAGE = 65536 }; /* or less */
+
+/* All waits are claimed, and a name is about to be read.  Then one is sent away: both threads end,
+ * and so do their locks' names. */
+static size_t send_away(void *to, const void *from, size_t size)
+{
+    struct pair *pair = away.pair;
+
+    if (pair == NULL || (uintptr_t)from - (uintptr_t)away.names >= PAGE)
+        return away.memory_read(to, from, size);
+    cr_assert(lw_wait_is_claimed(lw_record_cold(lw_record_of(pair->selves[1].id))->wait));
+    away.pair = NULL;
+    cr_assert_eq(lw_purge_waiters(&pair->second.lock), 1);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_join(pair->threads[i], NULL), 0);
+    if (away.unmap)
+        cr_assert_eq(munmap(away.names, PAGE), 0);
+    else
+        memset(away.names, 'x', PAGE);
+    return away.memory_read(to, from, size);
+}
+
+static void send_one_away(bool unmap)
+{
+    lw_detector_counts before, after;
+    struct pair pair;
+
+    forget_heard();
+    start_pair(&pair);
+    away.unmap = unmap;
+    away.names = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(away.names, MAP_FAILED);
+    for (int i = 0; i < 2; i++) {
+        struct lw_cold *cold = lw_record_cold(lw_record_of(pair.selves[i].id));
+
+        (void)strcpy(away.names + PAGE - 8 - 8 * i, "gone");
+        lw_store_rlx(&cold->object_name, away.names + PAGE - 8 - 8 * i);
+    }
+    lw_detector_read(&before);
+    away.pair = &pair;
+    close_circle(&pair);
+    cr_assert_null(away.pair, "it was the kernel that read it");
+    lw_detector_read(&after);
+    cr_assert_eq(told(), 0, "there is no circle any more");
+    cr_assert_eq(after.phantoms_refused - before.phantoms_refused, 1);
+    cr_assert_eq(pair.results[0], 0, "nobody gave way");
+    cr_assert_eq(pair.results[1], -EPIPE);
+}
+
+Test(alone, of_who_is_sent_away_while_it_is_decided_nothing_is_told)
+{
+    away.memory_read = lw_sys.memory_read;
+    lw_sys.memory_read = send_away;
+    for (int i = 0; i < 4; i++) {
+        hear_with(i / 2 == 0 ? LW_DETECTOR_REPORT : LW_DETECTOR_FORCE, 0);
+        send_one_away(i % 2 == 0);
+    }
 }
