@@ -3,6 +3,8 @@
  * kind of the user's: nothing is left behind. */
 #include "tests/locksmith/hosts.h"
 
+#include <pthread.h>
+
 TestSuite(smith_host_ends, .init = be_alone);
 
 /* ---- cancel */
@@ -203,4 +205,128 @@ Test(smith_host_ends, without_memory_it_has_not_run)
 {
     sys_watch();
     run_with(1, without_memory, NULL);
+}
+
+/* ---- whatever ends the caller's wait, fn has ended before it returns */
+
+enum end { CANCELLED, ASKED, TOOK_TOO_LONG, ENDS };
+
+static struct {
+    lw_locksmith smith, other_smith;
+    lw_mutex mutex, other; /* the caller has the other one */
+    lw_event runs, cancelled, go_on;
+    enum end end;
+    lw_task caller;
+    int err, forced;
+    bool fn_ended, fn_had_ended, returned, pending;
+} late;
+
+/* It was cancelled, and has its time: what it was given, on the caller's stack, is still there. */
+static int end_late(struct hosted *hosted)
+{
+    lw_event_set(&late.runs);
+    wait_for_the_end(hosted);
+    cr_assert_eq(lw_shield_enter(), 0);
+    lw_event_set(&late.cancelled);
+    cr_assert_eq(lw_event_wait(&late.go_on, LW_FOREVER), 0);
+    (void)lw_shield_exit();
+    lw_store_rel(&late.fn_ended, true);
+    return hosted->ran;
+}
+
+static int host_one_that_ends_late(void *arg)
+{
+    lw_host_timeouts timeouts = patient;
+    struct hosted hosted = {.lock = &late.mutex.lock, .act = end_late};
+    lw_force_request asked;
+
+    (void)arg;
+    if (late.end == TOOK_TOO_LONG)
+        timeouts.run = LW_MS;
+    cr_assert_eq(lw_acquire(&late.other.lock, LW_FOREVER), 0);
+    late.caller = lw_self();
+    late.err = lw_locksmith_host(&late.smith, &late.mutex.lock, run_hosted, &hosted, NULL,
+                                 &timeouts, LW_FOREVER);
+    late.fn_had_ended = lw_load_acq(&late.fn_ended);
+    lw_store_rel(&late.returned, true);
+    late.pending = lw_force_pending(&asked);
+    cr_assert_eq(lw_release(&late.other.lock), 0);
+    return 0;
+}
+
+static void *host_as_a_thread(void *arg)
+{
+    (void)host_one_that_ends_late(arg);
+    return NULL;
+}
+
+static int ask_for_the_other(void *arg)
+{
+    (void)arg;
+    late.forced = force(&late.other_smith, &late.other.lock);
+    return 0;
+}
+
+/* The caller's wait is ended by that; and it waits on. */
+static void end_its_wait(lw_task *asker)
+{
+    cr_assert_eq(lw_event_wait(&late.runs, LW_FOREVER), 0);
+    AWAIT(is_waiting(late.caller));
+    if (late.end == CANCELLED)
+        cr_assert_eq(lw_cancel(late.caller), 0);
+    else if (late.end == ASKED)
+        cr_assert_eq(lw_spawn(asker, ask_for_the_other, NULL, NULL), 0);
+    cr_assert_eq(lw_event_wait(&late.cancelled, LW_FOREVER), 0);
+    AWAIT(is_waiting(late.caller) || lw_load_acq(&late.returned));
+    cr_assert_not(lw_load_acq(&late.returned), "fn still runs");
+    cr_assert(lw_locked(&late.mutex.lock));
+    lw_event_set(&late.go_on);
+}
+
+static void end_late_as(enum end end, bool by_thread)
+{
+    static const int errors[] = {
+        [CANCELLED] = -ECANCELED, [ASKED] = -EDEADLK, [TOOK_TOO_LONG] = -ETIMEDOUT};
+    lw_task task, asker;
+    pthread_t thread;
+
+    memset(&late, 0, sizeof late);
+    late.end = end;
+    cr_assert_eq(lw_locksmith_recognize(&late.other_smith, &late.other.lock, LW_NOW),
+                 LW_RECOGNITION_SUCCESS);
+    if (by_thread)
+        cr_assert_eq(pthread_create(&thread, NULL, host_as_a_thread, NULL), 0);
+    else
+        cr_assert_eq(lw_spawn(&task, host_one_that_ends_late, NULL, NULL), 0);
+    end_its_wait(&asker);
+    if (by_thread)
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+    else
+        cr_assert_eq(lw_join(task, NULL, LW_FOREVER), 0);
+    cr_assert(late.fn_had_ended);
+    cr_assert_eq(late.err, errors[end], "%d", late.err);
+    cr_assert_eq(late.pending, end == ASKED, "it is still asked");
+    if (end == ASKED) {
+        cr_assert_eq(lw_join(asker, NULL, LW_FOREVER), 0);
+        cr_assert(lw_force_ok(late.forced), "%d", late.forced);
+    }
+    cr_assert_not(lw_locked(&late.mutex.lock));
+    cr_assert_eq(lw_locksmith_fini(&late.smith), 0);
+    cr_assert_eq(lw_locksmith_fini(&late.other_smith), 0);
+}
+
+static int end_late_in_all_ways(void *arg)
+{
+    (void)arg;
+    for (enum end end = CANCELLED; end < ENDS; end++) {
+        end_late_as(end, false);
+        if (end != CANCELLED) /* a thread is not */
+            end_late_as(end, true);
+    }
+    return 0;
+}
+
+Test(smith_host_ends, it_returns_when_the_function_has_ended_and_not_before)
+{
+    run_all(end_late_in_all_ways, NULL);
 }

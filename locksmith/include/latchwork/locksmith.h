@@ -195,7 +195,9 @@ LW_API LW_MUST_CHECK int lw_locksmith_force(lw_locksmith *smith, lw_lock *lock, 
  *
  * Returns 0: fn has run, and *status (may be NULL) is its status; -ETIMEDOUT: a step took too long;
  * negative as lw_locksmith_force(), lw_acquire(), lw_transfer(), lw_spawn().  Then fn has not run,
- * or, when that was what took too long or the caller was cancelled, was cancelled and has ended.
+ * or, when that was what took too long or the caller's wait was ended (-ECANCELED; -EDEADLK: it is
+ * asked for a lock, or gives way), was cancelled and has ended: whatever comes, fn does not run any
+ * more when this returns.
  * In either case the lock is not the caller's, and nobody waits for it on his behalf.
  * Anyone.  May switch task.  Cancellation point. */
 LW_API LW_MUST_CHECK int lw_locksmith_host(lw_locksmith *smith, lw_lock *lock, lw_fn *fn,
