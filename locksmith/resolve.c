@@ -4,14 +4,12 @@
  * All waits of the set are claimed; then what was found is so, and stays so (detector.h).  If a
  * mark is in one of the words, its time has passed, or a cancel has come: the circle breaks by
  * itself, and nobody is to give way for it.  If one of the waits has a deadline that is near, it
- * does so before long; if that is far away, only when nobody can be made to give way.  If one of
- * them waits to read what others read, behind a writer, or for permits that are there, behind one
- * that wants more, it may overtake that one, and nobody has to give way (deadlocks by the order of
- * a queue: PostgreSQL, storage/lmgr/deadlock.c).
- *
- * Else the victim's wait is ended with -EDEADLK: one of them, and no
- * more; what is still there afterwards is found again.  All others are let go, with what became due
- * meanwhile.
+ * does so before long; one that is far away is waited for only when nobody can be made to give way.
+ * If one of them waits to read what others read, behind a writer, or for permits that are there,
+ * behind one that wants more, it may overtake that one, and nobody has to give way (deadlocks by
+ * the order of a queue: PostgreSQL, storage/lmgr/deadlock.c).  Else the victim's wait is ended with
+ * -EDEADLK: one of them, and no more; what is still there afterwards is found again.  All others
+ * are let go, with what became due meanwhile.
  *
  * The victim: one whose wait may fail, and then
  *

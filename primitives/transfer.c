@@ -198,14 +198,6 @@ static int rename_owner(lw_lock *lock, const struct lw_record *task, uint64_t id
     return err;
 }
 
-static void tell_of_change(void)
-{
-    void (*tell)(void) = lw_load_rlx(&lw_owner_changed);
-
-    if (tell != NULL)
-        tell();
-}
-
 /* From here on it is the other's, if that one is there to have it.  *blocked: and waits for
  * something. */
 static int hand_over(lw_lock *lock, struct lw_record *task, struct given *given, bool *blocked)
@@ -272,7 +264,7 @@ static int transfer(lw_lock *lock, struct lw_record *me, lw_task task, const voi
     /* Who waits for the lock waits for one who waits: that may close a circle, and nobody walks.
      * By now the caller has it no more, for whoever is told, in this thread perhaps. */
     if (blocked)
-        tell_of_change();
+        lw_owner_has_changed();
     return 0;
 }
 

@@ -11,8 +11,9 @@
  *
  * A circle that a deadline will break within 100 ms is left alone; and never ended by force is a
  * wait that cannot fail (in a shield; to get a lock back after a condition; the end of a group): an
- * owner is asked then, if one hears it.  A reader that waits behind a writer, while others read, is
- * let past him instead, if that will do.
+ * owner is asked then, if one hears it.  If nothing helps it is UNFORCEABLE, or, when one of the
+ * waits has a deadline, a TIMED_DEADLOCK, however far away that is.  A reader that waits behind a
+ * writer, while others read, is let past him instead, if that will do.
  *
  * The look also tells of what is no circle, and is not broken by force:
  *
@@ -199,8 +200,9 @@ typedef struct lw_detector_options {
     bool order_lint;     /* tell of locks taken in either order, before they deadlock */
     /* Told of each verdict, after what was done about it; NULL: text on the standard error, once
      * for each signature, and neither of what a deadline ends within 100 ms nor of some of
-     * LONG_WAIT.  The text is written by a thread that lives while it writes: of more than sixteen reports that wait for it
-     * only their number is told, and a process that ends by exit(3) waits for it at most 1 s.
+     * LONG_WAIT.  The text is written by a thread that lives while it writes: of more than sixteen
+     * reports that wait for it only their number is told, and a process that ends by exit(3) waits
+     * for it at most 1 s.
      * The function is called by the detector's thread, by the thread whose wait closed the circle,
      * by one that ends with locks, or by one that calls lw_detector_scan(); where no runtime is
      * there, also by one that calls lw_transfer() or lw_detector_set(), or that has ended the last
