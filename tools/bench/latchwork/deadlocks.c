@@ -116,6 +116,8 @@ int deadlock(void *arg)
     if (times == NULL)
         bench_fail("no memory for %ld figures", bench->n);
     circle.size = atol(bench->workload + strlen("deadlock"));
+    for (long i = 0; i < circle.size; i++) /* reports say what a lock is called */
+        circle.locks[i] = (lw_mutex)LW_MUTEX_INIT("of the circle");
     turn_on();
     (void)one_circle(join);
     for (long i = 0; i < bench->n; i++)
