@@ -55,6 +55,12 @@ LW_INLINE int acquire(lw_lock *lock, uint32_t permits, lw_nsec deadline, const v
     return lw_hold_push_few(lw_record_cold(me), lock, site, permits);
 }
 
+int lw_bounded_semaphore_acquire_at(lw_lock *lock, uint32_t permits, lw_nsec deadline,
+                                    const void *site)
+{
+    return acquire(lock, permits, deadline, site);
+}
+
 int lw_bounded_semaphore_acquire(lw_bounded_semaphore *semaphore, uint32_t permits,
                                  lw_nsec deadline)
 {

@@ -46,7 +46,7 @@ static int wait_at(lw_condition *condition, lw_lock *lock, lw_nsec deadline, con
 {
     struct lw_record *me = lw_current();
 
-    if (me == NULL || !lw_owned(lock))
+    if (me == NULL || !lw_relock_has(lock))
         return -EPERM;
     if (deadline == LW_NOW)
         return lw_timeout_error(LW_NOW);
@@ -68,7 +68,7 @@ int lw_condition_wait_for(lw_condition *condition, lw_lock *lock, lw_predicate *
     const void *site = __builtin_return_address(0);
     int err = 0;
 
-    if (!lw_owned(lock))
+    if (!lw_relock_has(lock))
         return -EPERM;
     while (err == 0 && !predicate(arg))
         err = wait_at(condition, lock, deadline, site);

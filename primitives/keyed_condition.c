@@ -144,7 +144,7 @@ static int wait_at(lw_keyed_condition *condition, uint64_t key, lw_nsec deadline
 
     if (condition->lock == NULL)
         return -EINVAL;
-    if (me == NULL || !lw_owned(condition->lock))
+    if (me == NULL || !lw_relock_has(condition->lock))
         return -EPERM;
     if (deadline == LW_NOW)
         return lw_timeout_error(LW_NOW);
@@ -173,7 +173,7 @@ int lw_keyed_condition_wait_for(lw_keyed_condition *condition, uint64_t key,
 
     if (condition->lock == NULL)
         return -EINVAL;
-    if (!lw_owned(condition->lock))
+    if (!lw_relock_has(condition->lock))
         return -EPERM;
     while (err == 0 && !predicate(arg)) {
         lw_nsec until = wait_max > 0 ? lw_in(wait_max) : LW_NOW;
@@ -220,7 +220,7 @@ int lw_keyed_condition_wait_all(lw_keyed_condition *condition, lw_nsec deadline)
     drop_guard(condition);
     if (err <= 0)
         return err;
-    if (lw_owned(condition->lock))
+    if (lw_relock_has(condition->lock))
         return lw_relock_wait(condition->lock, me, site, stop_observing, condition);
     outcome = lw_wait_finish(me);
     if (outcome != LW_GRANTED)
@@ -236,7 +236,7 @@ static int may_notify(const lw_keyed_condition *condition)
         return -ECHILD;
     if (condition->lock == NULL)
         return -EINVAL;
-    return lw_owned(condition->lock) ? 0 : -EPERM;
+    return lw_relock_has(condition->lock) ? 0 : -EPERM;
 }
 
 /* Under the guard, which it drops.  The number of those who were notified, as a result. */

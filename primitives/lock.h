@@ -103,6 +103,8 @@ int lw_rwlock_rewrite(lw_lock *write, int (*change)(uint64_t *word, void *arg), 
 int lw_rate_limit_purge(lw_lock *lock);
 
 /* A permit of a bounded semaphore though it is marked: 1, or 0 when it is not any more. */
+int lw_bounded_semaphore_acquire_at(lw_lock *lock, uint32_t permits, lw_nsec deadline,
+                                    const void *site);
 int lw_bounded_semaphore_acquire_marked(lw_lock *lock, lw_nsec deadline, const void *site);
 
 /* Permits of a bounded semaphore are nobody's any more, which serves those who wait; flag: or,

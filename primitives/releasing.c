@@ -11,7 +11,7 @@ int lw_releasing_enter(lw_lock *lock)
 {
     int err;
 
-    if (!lw_owned(lock))
+    if (!lw_relock_has(lock))
         return -EPERM;
     err = lw_release(lock);
     return err > 0 ? -EPERM : err;

@@ -7,6 +7,9 @@
 
 #include "runtime/record.h"
 
+/* The caller owns the lock, or has permits of it that are its own. */
+bool lw_relock_has(const lw_lock *lock);
+
 /* The caller, who owns the lock, has begun a wait and queued: release the lock wholly, wait, and
  * take it again as often.  leave(arg, me) is called before that if no waker has taken the caller
  * out of its queue.  0: it was granted; else as lw_wait_error() has it, or why the lock could not

@@ -11,7 +11,8 @@
  *             break;
  *     }
  *
- * One level of a reentrant lock is released: held more than once, it stays held. */
+ * One level of a reentrant lock is released: held more than once, it stays held; and one permit of
+ * a bounded semaphore. */
 #ifndef LATCHWORK_RELEASING_H
 #define LATCHWORK_RELEASING_H
 
