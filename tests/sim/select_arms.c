@@ -183,7 +183,8 @@ Test(select_arms, who_is_woken_for_nothing_holds_nobody_up)
     sim_every(wake_for_nothing, &it, 1, 300);
 }
 
-/* ---- descriptors: a byte wakes all who poll, however they do, and nobody has taken it */
+/* ---- descriptors: a byte wakes all who poll, however they do and whoever else is woken, just when
+ * it likes; and nobody has taken it */
 
 static void open_pipes(void)
 {
@@ -215,10 +216,13 @@ static bool has_byte(int number)
 static int poll_or_select(void *arg)
 {
     lw_arm arms[2] = {lw_arm_poll(it.pipes[0][0], POLLIN), lw_arm_event(&it.event, NULL)};
+    int index;
 
     if (arg != NULL)
         return lw_poll(it.pipes[0][0], POLLIN, LW_FOREVER) == POLLIN ? 0 : -1;
-    LW_SIM_CHECK(lw_select(arms, 2, LW_FOREVER) == 0 && arms[0].result == POLLIN);
+    index = lw_select(arms, 2, LW_FOREVER);
+    LW_SIM_CHECK(index == 0 ? arms[0].result == POLLIN && it.written == 1
+                            : index == 1 && lw_event_is_set(&it.event));
     BURN(&arms);
     return 0;
 }
@@ -227,14 +231,17 @@ static int wake_all_who_poll(void *arg)
 {
     lw_task tasks[3];
 
-    (void)arg;
     set_up();
     open_pipes();
     for (int i = 0; i < 3; i++)
-        tasks[i] = start(poll_or_select, i == 1 ? &it : NULL);
+        tasks[i] = start(poll_or_select, i == 1 && sim_choose(2) == 1 ? &it : NULL);
     if (sim_choose(2) == 1)
-        UNTIL(is_waiting(tasks[0]) && is_waiting(tasks[2]));
+        UNTIL(is_waiting(tasks[0]));
+    for (unsigned steps = 8 * sim_choose(16); steps > 0; steps--)
+        lw_sim_point();
     write_to(0);
+    if (arg != NULL)
+        lw_event_set(&it.event);
     for (int i = 0; i < 3; i++)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     LW_SIM_CHECK(has_byte(0) && !has_byte(0));
@@ -246,9 +253,46 @@ static int wake_all_who_poll(void *arg)
 Test(select_arms, a_byte_wakes_all_who_poll)
 {
     sim_all(wake_all_who_poll, NULL);
+    sim_all(wake_all_who_poll, &it);
 }
 
-/* ---- bytes, an event, a cancel and the end of a descriptor at once */
+/* ---- woken by a byte that another has read, a select waits on, for the next one */
+
+static int read_one(void *arg)
+{
+    char byte;
+
+    (void)arg;
+    return lw_read(it.pipes[0][0], &byte, 1, LW_FOREVER) == 1 ? 0 : -1;
+}
+
+static int read_before(void *arg)
+{
+    lw_task selects, reads;
+
+    (void)arg;
+    set_up();
+    open_pipes();
+    selects = start_waiting(poll_or_select, NULL);
+    reads = start_waiting(read_one, NULL);
+    write_to(0);
+    LW_SIM_CHECK(end_of(reads) == 0);
+    for (unsigned steps = 4 * sim_choose(32); steps > 0; steps--)
+        lw_sim_point();
+    write_to(0);
+    LW_SIM_CHECK(end_of(selects) == 0);
+    LW_SIM_CHECK(has_byte(0) && !has_byte(0));
+    check_queues();
+    close_pipes();
+    return 0;
+}
+
+Test(select_arms, a_byte_that_another_has_read_is_not_the_last)
+{
+    sim_all(read_before, NULL);
+}
+
+/* ---- bytes, an event and a cancel at once */
 
 static int select_some(void *arg)
 {
