@@ -18,6 +18,8 @@ static struct object {
     char name[NAME]; /* as its guards call it; constant */
 } shared[SHARED], own[ACTORS_MAX];
 
+static uint32_t clears_begun, clears_ended;
+
 static const char using[] = "using";
 
 static bool clears(void)
@@ -49,6 +51,14 @@ static lw_resource_guard *get(struct object *object)
     return guard;
 }
 
+static void clear(struct actor *actor)
+{
+    (void)lw_add_acq_rel(&clears_begun, 1);
+    lw_unique_guard_clear();
+    (void)lw_add_acq_rel(&clears_ended, 1);
+    count(actor, CLEARED, 1);
+}
+
 static void add_one(struct actor *actor, struct object *object, int which)
 {
     uint64_t seen = object->plain;
@@ -77,18 +87,42 @@ static void use_shared(struct actor *actor)
         lw_unique_guard_put(guard);
 }
 
+static uint32_t has_cleared(void)
+{
+    return lw_load_acq(&clears_ended);
+}
+
+/* Two gets of one object, between which no clear was at work: `from` is what has_cleared() was. */
+static void check_same(const lw_resource_guard *guard, const lw_resource_guard *other,
+                       uint32_t from)
+{
+    CHECK(guard == other || lw_load_acq(&clears_begun) != from, "an object has two guards");
+}
+
 static void use_own(struct actor *actor)
 {
     struct object *object = &own[actor->index];
-    lw_resource_guard *first = get(object), *second = get(object);
+    uint32_t from = has_cleared();
+    lw_resource_guard *first = get(object), *second = get(object), *third;
 
-    CHECK(clears() || first == second, "an object has two guards");
+    check_same(first, second, from);
     CHECK(lw_resource_guard_enter(first) == 0, "another has entered");
     CHECK(first != second || lw_resource_guard_enter(second) == -EBUSY, "entered twice");
-    lw_unique_guard_put(second);
+    if (clears() && draw(&actor->random) % 64 == 0) {
+        clear(actor);
+        lw_unique_guard_put(second);
+        second = get(object);
+    }
     CHECK(lw_resource_guard_guarded(first), "it is not entered any more");
     CHECK(lw_resource_guard_exit(first) == 0, "it was left by another");
+    from = has_cleared();
+    third = get(object);
+    lw_unique_guard_put(first); /* it may be one that was cleared, and the last put of it */
+    first = get(object);
+    check_same(first, third, from);
     lw_unique_guard_put(first);
+    lw_unique_guard_put(second);
+    lw_unique_guard_put(third);
 }
 
 static bool act(struct actor *actor)
@@ -97,10 +131,8 @@ static bool act(struct actor *actor)
         use_own(actor);
     else
         use_shared(actor);
-    if (clears() && draw(&actor->random) % 256 == 0) {
-        lw_unique_guard_clear();
-        count(actor, CLEARED, 1);
-    }
+    if (clears() && draw(&actor->random) % 256 == 0)
+        clear(actor);
     count(actor, OPERATIONS, 1);
     if (draw(&actor->random) % 16 == 0)
         give_way();
