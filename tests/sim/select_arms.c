@@ -227,6 +227,12 @@ static int poll_or_select(void *arg)
     return 0;
 }
 
+static void let_some_steps_pass(void)
+{
+    for (unsigned steps = 8 * sim_choose(16); steps > 0; steps--)
+        lw_sim_point();
+}
+
 static int wake_all_who_poll(void *arg)
 {
     lw_task tasks[3];
@@ -234,14 +240,15 @@ static int wake_all_who_poll(void *arg)
     set_up();
     open_pipes();
     for (int i = 0; i < 3; i++)
-        tasks[i] = start(poll_or_select, i == 1 && sim_choose(2) == 1 ? &it : NULL);
+        tasks[i] = start(poll_or_select, i > 0 && sim_choose(2) == 1 ? &it : NULL);
     if (sim_choose(2) == 1)
-        UNTIL(is_waiting(tasks[0]));
-    for (unsigned steps = 8 * sim_choose(16); steps > 0; steps--)
-        lw_sim_point();
+        UNTIL(is_waiting(tasks[0]) && is_waiting(tasks[1]));
+    let_some_steps_pass();
     write_to(0);
-    if (arg != NULL)
+    if (arg != NULL) { /* who leaves by it may be the one whom the byte has woken */
+        let_some_steps_pass();
         lw_event_set(&it.event);
+    }
     for (int i = 0; i < 3; i++)
         LW_SIM_CHECK(end_of(tasks[i]) == 0);
     LW_SIM_CHECK(has_byte(0) && !has_byte(0));
@@ -277,8 +284,7 @@ static int read_before(void *arg)
     reads = start_waiting(read_one, NULL);
     write_to(0);
     LW_SIM_CHECK(end_of(reads) == 0);
-    for (unsigned steps = 4 * sim_choose(32); steps > 0; steps--)
-        lw_sim_point();
+    let_some_steps_pass();
     write_to(0);
     LW_SIM_CHECK(end_of(selects) == 0);
     LW_SIM_CHECK(has_byte(0) && !has_byte(0));
