@@ -2,6 +2,9 @@
 /* The laws of lw_barrier and lw_stateful_barrier.  Rows R171 to R194. */
 #include "tests/primitives/crowd.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 TestSuite(barrier, .init = watchdog);
 
 enum { PARTIES = 3 };
@@ -218,6 +221,35 @@ Test(barrier, a_cancel_after_the_meeting_undoes_nothing)
     run_with(1, cancel_after_the_meeting, NULL);
 }
 
+/* One worker: nobody is back when it is aborted. */
+static int abort_after_the_meeting(void *arg)
+{
+    lw_barrier barrier = LW_BARRIER_INIT("late", PARTIES);
+    struct party parties[2] = {{&barrier, 0, 9}, {&barrier, 0, 9}};
+    uint32_t position = 9;
+    lw_task tasks[2];
+
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        tasks[i] = start_waiter(attend, &parties[i]);
+    cr_assert_eq(lw_barrier_wait(&barrier, &position, LW_FOREVER), 0);
+    for (int i = 0; i < 2; i++) {
+        lw_barrier_abort(&barrier);
+        cr_assert(lw_barrier_broken(&barrier), "R179");
+    }
+    cr_assert_eq(position, 2, "R179");
+    for (uint32_t i = 0; i < 2; i++) {
+        cr_assert_eq(join_status(tasks[i]), 0, "R179: they have met");
+        cr_assert_eq(parties[i].position, i, "R179");
+    }
+    return 0;
+}
+
+Test(barrier, r179_an_abort_after_the_meeting_undoes_nothing)
+{
+    run_with(1, abort_after_the_meeting, NULL);
+}
+
 /* ---- states */
 
 enum { ROOM = 5 };
@@ -270,7 +302,6 @@ static void meet_with(lw_stateful_barrier *barrier, const int brought[PARTIES], 
     cr_assert_eq(lw_stateful_barrier_wait(barrier, NULL, NULL, LW_NOW), -EPIPE, "R188");
     cr_assert(lw_barrier_broken(&barrier->barrier), "R180, R190");
     cr_assert_eq(lw_barrier_waiting(&barrier->barrier), 0, "R191");
-    lw_barrier_abort(&barrier->barrier); /* R179: nothing */
 }
 
 static int exchange_states(void *arg)
@@ -283,7 +314,6 @@ static int exchange_states(void *arg)
     cr_assert_eq(lw_stateful_barrier_init(&barrier, "x", 1, room, ROOM, ROOM + 1), -EINVAL);
 
     cr_assert_eq(lw_stateful_barrier_init(&barrier, "named", PARTIES, room, ROOM, 0), 0);
-    cr_assert_str_eq(barrier.barrier.wait.name, "named", "R174");
     meet_with(&barrier, (int[]){1, 3, 5}, 3, (int[]){1, 3, 5}); /* R171 */
 
     room[0] = NUMBER(8);
@@ -349,4 +379,81 @@ static int leave_with_a_state(void *arg)
 Test(barrier, who_leaves_takes_its_state_along)
 {
     run_all(leave_with_a_state, NULL);
+}
+
+/* As above: nobody is back yet, but the states have been handed out. */
+static int abort_after_the_exchange(void *arg)
+{
+    static const int expected[PARTIES] = {1, 2, 3};
+    lw_stateful_barrier barrier;
+    struct guest guests[PARTIES];
+    lw_task tasks[PARTIES];
+    void *room[ROOM];
+
+    (void)arg;
+    cr_assert_eq(lw_stateful_barrier_init(&barrier, NULL, PARTIES, room, ROOM, 0), 0);
+    for (uint32_t i = 0; i < PARTIES; i++) {
+        guests[i] = (struct guest){.barrier = &barrier, .state = NUMBER(expected[i])};
+        if (i + 1 < PARTIES)
+            tasks[i] = start_waiter(bring, &guests[i]);
+        else
+            cr_assert_eq(bring(&guests[i]), 0);
+    }
+    lw_barrier_abort(&barrier.barrier);
+    lw_barrier_abort(&barrier.barrier);
+    memset(room, 0xff, sizeof room); /* it is no longer in use */
+    for (uint32_t i = 0; i < PARTIES; i++) {
+        if (i + 1 < PARTIES)
+            cr_assert_eq(join_status(tasks[i]), 0, "R179");
+        check_got(&guests[i], i, PARTIES, expected); /* R179 */
+    }
+    return 0;
+}
+
+Test(barrier, r179_an_abort_after_the_meeting_takes_no_states_back)
+{
+    run_with(1, abort_after_the_exchange, NULL);
+}
+
+/* ---- names */
+
+static void dump_into(char *text, size_t size)
+{
+    FILE *file = tmpfile();
+    ssize_t got;
+
+    cr_assert_not_null(file);
+    cr_assert_eq(lw_dump(fileno(file)), 0);
+    got = pread(fileno(file), text, size - 1, 0);
+    text[got > 0 ? got : 0] = '\0';
+    (void)fclose(file);
+}
+
+static int tell_names(void *arg)
+{
+    static char text[16384];
+    lw_stateful_barrier stateful;
+    lw_barrier plain = LW_BARRIER_INIT("a plain one", 2);
+    struct guest guest = {.barrier = &stateful};
+    struct party party = {&plain, 0, 9};
+    lw_task tasks[2];
+
+    (void)arg;
+    cr_assert_eq(lw_stateful_barrier_init(&stateful, "one with states", 2, NULL, 0, 0), 0);
+    tasks[0] = start_waiter(bring, &guest);
+    tasks[1] = start_waiter(attend, &party);
+    dump_into(text, sizeof text);
+    cr_assert_not_null(strstr(text, "waits for barrier 'one with states'"), "R174: %s", text);
+    cr_assert_not_null(strstr(text, "waits for barrier 'a plain one'"), "R174: %s", text);
+    lw_barrier_abort(&stateful.barrier);
+    lw_barrier_abort(&plain);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(join_status(tasks[i]), -EPIPE);
+    cr_assert_str_eq(stateful.barrier.wait.name, "one with states", "R174: a broken one, too");
+    return 0;
+}
+
+Test(barrier, r174_what_is_told_of_its_waits_has_its_name)
+{
+    run_all(tell_names, NULL);
 }

@@ -20,8 +20,7 @@ Test(breaker, a_new_one_is_closed_and_has_its_name)
     cr_assert_eq(LW_BREAKER_HALF_OPEN, 1, "R138");
     cr_assert_eq(LW_BREAKER_OPEN, 2, "R138");
     assert_state(&breaker, LW_BREAKER_CLOSED, 0); /* R116 */
-    cr_assert_str_eq(breaker.name, "breaker", "R116, R140");
-    /* R118: a C function has no name at run time; whoever protects one gives the name. */
+    cr_assert_str_eq(breaker.name, "breaker", "R116");
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(lw_breaker_init(&unnamed[i], NULL, NULL), 0);
         (void)snprintf(expected, sizeof expected, "#%d", i + 1);
@@ -98,6 +97,48 @@ Test(breaker, a_failed_trial_opens_it_for_a_whole_interval)
     clock_now += 1;
     cr_assert_eq(call(&breaker, 0), 0, "R124");
     assert_state(&breaker, LW_BREAKER_CLOSED, 0);
+}
+
+/* What a caller says of a call that was refused; `of` is the breaker's name. */
+static void assert_told(lw_breaker *breaker, int refusal, const char *of)
+{
+    int status = 0, err = lw_breaker_call(breaker, give, &status, NULL);
+    char text[80], expected[80];
+
+    (void)snprintf(text, sizeof text, "%s: %s", breaker->name, strerror(-err));
+    (void)snprintf(expected, sizeof expected, "%s: %s", of, strerror(-refusal));
+    cr_assert_str_eq(text, expected, "R140");
+}
+
+static int refuse_a_second_trial(void *arg)
+{
+    lw_breaker *breaker = arg;
+
+    cr_assert_eq(lw_breaker_read(breaker), LW_BREAKER_HALF_OPEN);
+    assert_told(breaker, -EBUSY, breaker->_number[0] != 0 ? "#1" : "billing");
+    return 0;
+}
+
+Test(breaker, r140_it_has_its_name_in_every_state)
+{
+    lw_breaker_options options = small;
+
+    options.trials_max = 1;
+    for (int i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "billing" : NULL, *shown = i == 0 ? "billing" : "#1";
+        lw_breaker breaker;
+
+        clock_now = 1000;
+        cr_assert_eq(lw_breaker_init(&breaker, name, &options), 0);
+        for (int round = 0; round < 2; round++) {
+            cr_assert_str_eq(breaker.name, shown, "R140: closed");
+            fail_until_open(&breaker);
+            assert_told(&breaker, -EHOSTDOWN, shown);
+            clock_now += 101;
+            cr_assert_eq(lw_breaker_call(&breaker, refuse_a_second_trial, &breaker, NULL), 0);
+            assert_state(&breaker, LW_BREAKER_CLOSED, 0);
+        }
+    }
 }
 
 Test(breaker, a_success_forgets_failures)
@@ -195,6 +236,53 @@ Test(breaker, argument_and_value_are_handed_on)
     cr_assert(number == 42 && status == 42, "R132");
     cr_assert_eq(lw_breaker_call(&breaker, add_arg, &number, NULL), 0);
     cr_assert_eq(number, 43);
+}
+
+static int fetched, stored;
+
+static int fetch(void *arg)
+{
+    fetched++;
+    return *(int *)arg;
+}
+
+static int store(void *arg)
+{
+    stored++;
+    return 2 * *(int *)arg;
+}
+
+/* R118: what stands for the constructed function are a function and a breaker with its name. */
+static const struct protected {
+    const char *name;
+    lw_fn *fn;
+    int *count;
+} protected[] = {{"fetch", fetch, &fetched}, {"store", store, &stored}};
+
+Test(breaker, r118_a_protected_function_is_that_function_by_its_name)
+{
+    lw_breaker breakers[2];
+    int number, status;
+
+    clock_now = 1000;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(lw_breaker_init(&breakers[i], protected[i].name, &small), 0);
+        cr_assert_str_eq(breakers[i].name, protected[i].name, "R118");
+    }
+    cr_assert(fetched == 0 && stored == 0, "R118: to protect is not to call");
+    for (int i = 0; i < 2; i++)
+        for (number = 0; number < 5; number++) {
+            cr_assert_eq(lw_breaker_call(&breakers[i], protected[i].fn, &number, &status), 0);
+            cr_assert_eq(status, protected[i].fn(&number), "R118: what it returns");
+            cr_assert_eq(*protected[i].count, 2 * (number + 1), "R118: once for each call");
+        }
+    number = -EIO;
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(lw_breaker_call(&breakers[0], fetch, &number, NULL), 0);
+    cr_assert_eq(lw_breaker_call(&breakers[0], fetch, &number, NULL), -EHOSTDOWN);
+    number = 1;
+    cr_assert_eq(lw_breaker_call(&breakers[1], store, &number, NULL), 0, "R118: another one");
+    cr_assert(fetched == 13 && stored == 11, "R118: it was not called");
 }
 
 Test(breaker, a_fallback_stands_for_failures_only)

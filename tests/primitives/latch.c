@@ -223,7 +223,46 @@ Test(latch, all_keys_are_lowered_as_one)
     run_all(lower_all, NULL);
 }
 
-/* R302: what a key is, and how many there are, is the latch's from the beginning. */
+/* R302: the entries are the latch's copy of what its counts come from.  That may change, and be the
+ * source of another latch. */
+static int change_the_source(void *arg)
+{
+    lw_latch_entry source[3] = {{C, 1, NULL}, {A, 2, NULL}, {B, 3, NULL}}, entries[2][3];
+    lw_multi_latch latches[2];
+    struct wish wishes[2] = {{&latches[0], A, false}, {&latches[1], A, false}};
+    lw_task tasks[2];
+
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        memcpy(entries[i], source, sizeof source);
+        cr_assert_eq(lw_multi_latch_init(&latches[i], NULL, entries[i], 3), 0);
+        tasks[i] = start_waiter(wish, &wishes[i]);
+    }
+    cr_assert(source[0].key == C && source[1].key == A && source[2].key == B, "as it was");
+    for (int i = 0; i < 3; i++)
+        source[i] = (lw_latch_entry){UNKNOWN, -1, NULL};
+    cr_assert_eq(lw_multi_latch_count_down(&latches[0], UNKNOWN, LW_STRICT), -ENOENT, "R302");
+    for (int n = 0; n < 2; n++)
+        cr_assert_eq(lw_multi_latch_count_down(&latches[0], A, LW_STRICT), 0, "R302");
+    cr_assert_eq(lw_multi_latch_count_down(&latches[0], A, LW_STRICT), -EOVERFLOW, "R302");
+    cr_assert_eq(join_status(tasks[0]), 0, "R302");
+    cr_assert(is_waiting(tasks[1]), "R302: not those of the other");
+    for (int n = 0; n < 3; n++) {
+        cr_assert_not(lw_multi_latch_broken(&latches[1]), "R302");
+        lw_multi_latch_count_down_all(&latches[1]);
+    }
+    cr_assert_eq(join_status(tasks[1]), 0, "R302");
+    cr_assert(lw_multi_latch_broken(&latches[1]), "R302");
+    cr_assert_not(lw_multi_latch_broken(&latches[0]), "R302");
+    return 0;
+}
+
+Test(latch, r302_a_source_that_changes_changes_no_latch)
+{
+    run_all(change_the_source, NULL);
+}
+
+/* What a key is, and how many there are, is the latch's from the beginning. */
 static int find_all_keys(void *arg)
 {
     enum { KEYS = 100 };

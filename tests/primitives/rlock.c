@@ -114,41 +114,87 @@ Test(rlock, waiters_enter_in_order_after_the_last_release)
     run_all(pass_through, NULL);
 }
 
-/* Two workers; whichever of them it goes on with, the task is the owner. */
-static int wander(void *arg)
-{
-    lw_rlock *lock = arg;
-    const void *first;
-    long steps = 0;
+/* Two workers.  Behind one that stays on the owner's worker the owner is stolen by the other one;
+ * if that has stolen the hog instead, the next one may do better: the test goes on until the owner
+ * has moved. */
+struct journey {
+    lw_rlock lock;
+    const void *from;
+    uint32_t moved;
+};
 
-    cr_assert_eq(lw_rlock_acquire(lock, LW_FOREVER), 0);
-    first = lw_thread_self()->worker;
-    while (lw_thread_self()->worker == first && ++steps < rounds(200000))
-        lw_yield();
-    cr_assert(lw_owned(&lock->lock), "R360");
-    cr_assert_eq(lw_rlock_acquire(lock, LW_NOW), 0, "R360");
-    cr_assert_eq(lw_rlock_release(lock), 0);
-    return lw_rlock_release(lock);
+static const void *worker_of_caller(void)
+{
+    return lw_thread_self()->worker;
 }
 
-static int wander_among_others(void *arg)
+static int stay_in_the_way(void *arg)
 {
-    lw_rlock locks[4];
-    lw_task tasks[4];
+    struct journey *journey = arg;
 
-    (void)arg;
-    for (int i = 0; i < 4; i++) {
-        locks[i] = (lw_rlock)LW_RLOCK_INIT(NULL);
-        cr_assert_eq(lw_spawn(&tasks[i], wander, &locks[i], NULL), 0);
-    }
-    for (int i = 0; i < 4; i++)
-        cr_assert_eq(join_status(tasks[i]), 0);
+    if (worker_of_caller() == journey->from)
+        while (!lw_load_acq(&journey->moved))
+            (void)sched_yield();
     return 0;
 }
 
-Test(rlock, the_owner_is_the_task_wherever_it_runs)
+/* It moves, and is the owner there, before it waits: that might bring it back. */
+static void move(struct journey *journey, int (*as_owner)(lw_rlock *lock))
 {
-    run_with(2, wander_among_others, NULL);
+    bool away;
+
+    journey->from = worker_of_caller();
+    do {
+        lw_task hog;
+
+        journey->moved = 0;
+        cr_assert_eq(lw_spawn(&hog, stay_in_the_way, journey, NULL), 0);
+        lw_yield();
+        away = worker_of_caller() != journey->from;
+        if (away)
+            cr_assert_eq(as_owner(&journey->lock), 0, "R360");
+        lw_store_rel(&journey->moved, 1);
+        cr_assert_eq(join_status(hog), 0);
+        journey->from = worker_of_caller();
+    } while (!away);
+}
+
+static int acquire_as_owner(lw_rlock *lock)
+{
+    cr_assert(lw_owned(&lock->lock), "R360");
+    cr_assert_eq(lw_owner(&lock->lock).id, lw_self().id, "R360");
+    return lw_rlock_acquire(lock, LW_NOW);
+}
+
+static int wander(void *arg)
+{
+    struct journey *journey = arg;
+
+    cr_assert_eq(lw_rlock_acquire(&journey->lock, LW_FOREVER), 0);
+    for (int i = 0; i < 3; i++)
+        move(journey, acquire_as_owner);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(lw_owned(&journey->lock.lock), "R360");
+        cr_assert_eq(holds_of_caller(), 1);
+        move(journey, lw_rlock_release);
+    }
+    assert_free(&journey->lock.lock);
+    return 0;
+}
+
+static int wander_alone(void *arg)
+{
+    struct journey journey = {.lock = LW_RLOCK_INIT("carried along")};
+    lw_task task;
+
+    (void)arg;
+    cr_assert_eq(lw_spawn(&task, wander, &journey, NULL), 0);
+    return join_status(task);
+}
+
+Test(rlock, r360_the_owner_is_the_task_wherever_it_runs)
+{
+    run_with(2, wander_alone, NULL);
 }
 
 /* ---- conditions */

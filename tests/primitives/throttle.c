@@ -4,6 +4,7 @@
 #include "tests/primitives/throttles.h"
 
 #include <float.h>
+#include <latchwork/defaults.h>
 #include <sys/wait.h>
 
 TestSuite(throttle, .init = watchdog);
@@ -54,7 +55,6 @@ Test(throttle, numbers_that_make_no_sense_are_refused)
     REFUSED(1, factor_down, -0.5);
     REFUSED(1, factor_down, NAN);
     REFUSED(1, jitter, NAN);
-    /* R149: a window is not negative, and of 0 it is the default: see defaults.c. */
     cr_assert_eq(try(&zeroed), -EINVAL);
     cr_assert_eq(lw_throttle_set_rate(&zeroed, 1), -EINVAL);
     lw_throttle_exit(&zeroed, 0);
@@ -62,6 +62,33 @@ Test(throttle, numbers_that_make_no_sense_are_refused)
     LW_SCOPE(&zeroed.scope, LW_NOW, err)
         cr_assert_fail("entered");
     cr_assert_eq(err, -EINVAL);
+}
+
+/* R149: what has no window is not made: a negative one cannot be said, and 0 is the default, which
+ * cannot be 0 either. */
+Test(throttle, r149_a_window_is_a_whole_one)
+{
+    lw_throttle_options options = small;
+    lw_throttle throttle;
+    lw_defaults defaults;
+
+    cr_assert_gt((__typeof__(options.window))-1, 0, "R149: it has no sign");
+    options.window = 0;
+    make(&throttle, 1, &options);
+    cr_assert_eq(throttle.options.window, 100, "R149");
+    for (uint32_t i = 1; i <= 100; i++) {
+        lw_throttle_exit(&throttle, 0);
+        assert_counts(&throttle, i, 0);
+    }
+    cr_assert_eq(lw_throttle_rate(&throttle), 1, "R149: not before");
+    lw_throttle_exit(&throttle, 0);
+    cr_assert_eq(lw_throttle_rate(&throttle), 2, "R149");
+    assert_counts(&throttle, 1, 0);
+    lw_get_defaults(&defaults);
+    defaults.throttle.window = 0;
+    cr_assert_eq(lw_set_defaults(&defaults), -EINVAL, "R149");
+    make(&throttle, 1, &options);
+    cr_assert_eq(throttle.options.window, 100, "R149: the old default");
 }
 
 /* ---- slots */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The condition in many schedules: a notify ends exactly one wait, however many waits are cut short
- * meanwhile, and a wait is back with its lock whatever it says. */
+ * meanwhile, and a wait is back with its lock whatever it says.  And keyed ones: a notify is for
+ * its key alone, and observers hear of the end of all who were there before them. */
 #include "tests/sim/explore.h"
 
 TestSuite(condition, .init = watchdog);
@@ -10,6 +11,7 @@ enum { TASKS = 3 };
 static struct {
     lw_mutex mutex;
     lw_condition condition;
+    lw_keyed_condition keyed;
     int notified, granted, cut_short, refused, ended;
     int made, used, items;
     int order[TASKS], count;
@@ -275,4 +277,118 @@ static int one_waits_one_notifies(void *arg)
 Test(condition, two_tasks_in_every_order)
 {
     sim_every(one_waits_one_notifies, NULL, 1, 100);
+}
+
+/* ---- keyed conditions */
+
+static int await_key(void *arg)
+{
+    uintptr_t i = (uintptr_t)arg;
+    lw_nsec deadline = draw_deadline();
+    int err;
+
+    if (lw_acquire(it.keyed.lock, LW_FOREVER) < 0)
+        LW_SIM_CHECK(lw_acquire(it.keyed.lock, LW_FOREVER) == 0);
+    err = lw_keyed_condition_wait(&it.keyed, i % 2, deadline);
+    LW_SIM_CHECK(lw_owned(it.keyed.lock));
+    LW_SIM_CHECK(err == 0 || is_cut_short(err));
+    it.granted += err == 0;
+    it.cut_short += err != 0;
+    return lw_release(it.keyed.lock);
+}
+
+static int observe(void *arg)
+{
+    (void)arg;
+    return lw_keyed_condition_wait_all(&it.keyed, LW_FOREVER);
+}
+
+static int notify_keys(void *arg)
+{
+    lw_task tasks[TASKS], observer;
+
+    (void)arg;
+    set_up();
+    lw_keyed_condition_init(&it.keyed, "keyed", NULL);
+    for (uintptr_t i = 0; i < TASKS; i++)
+        tasks[i] = start(await_key, (void *)i);
+    observer = start(observe, NULL);
+    (void)lw_cancel(tasks[1]);
+    while (it.granted + it.cut_short < TASKS) {
+        uint64_t key = sim_choose(2);
+        int woken;
+
+        LW_SIM_CHECK(lw_acquire(it.keyed.lock, LW_FOREVER) == 0);
+        woken = sim_choose(3) == 0 ? lw_keyed_condition_notify_all(&it.keyed)
+                                   : lw_keyed_condition_notify(&it.keyed, key, 1, 0);
+        LW_SIM_CHECK(woken >= 0);
+        it.notified += woken;
+        LW_SIM_CHECK(lw_release(it.keyed.lock) == 0);
+        lw_yield();
+    }
+    for (int i = 0; i < TASKS; i++)
+        LW_SIM_CHECK(end_of(tasks[i]) == 0);
+    LW_SIM_CHECK(end_of(observer) == 0);
+    LW_SIM_CHECK(it.granted == it.notified && it.keyed._waiting == 0);
+    LW_SIM_CHECK(it.keyed.wait._queue == NULL && it.keyed._observers == NULL);
+    return 0;
+}
+
+Test(condition, a_notify_of_a_key_ends_exactly_one_wait)
+{
+    sim_all(notify_keys, NULL);
+}
+
+/* One waits, is notified and cancelled; one observes it; and a third waits for another key. */
+static int await_this(void *arg)
+{
+    int err = 0;
+
+    LW_SIM_CHECK(lw_acquire(it.keyed.lock, LW_FOREVER) == 0);
+    err = lw_keyed_condition_wait(&it.keyed, (uintptr_t)arg, LW_FOREVER);
+    LW_SIM_CHECK(lw_owned(it.keyed.lock));
+    LW_SIM_CHECK(err == 0 || (err == -ECANCELED && arg == NULL));
+    it.granted += err == 0;
+    it.cut_short += err != 0;
+    return lw_release(it.keyed.lock);
+}
+
+static void notify_one(uint64_t key)
+{
+    int woken;
+
+    LW_SIM_CHECK(lw_acquire(it.keyed.lock, LW_FOREVER) == 0);
+    woken = lw_keyed_condition_notify(&it.keyed, key, 1, 0);
+    LW_SIM_CHECK(woken == 0 || woken == 1);
+    it.notified += woken;
+    LW_SIM_CHECK(lw_release(it.keyed.lock) == 0);
+}
+
+static int notify_and_cancel(void *arg)
+{
+    lw_task waiter, other, observer;
+
+    (void)arg;
+    set_up();
+    lw_keyed_condition_init(&it.keyed, "keyed", NULL);
+    waiter = start_waiting(await_this, NULL);
+    other = start_waiting(await_this, &it);
+    observer = start(observe, NULL);
+    if (sim_choose(2) == 0)
+        (void)lw_cancel(waiter);
+    notify_one(0);
+    (void)lw_cancel(waiter);
+    LW_SIM_CHECK(end_of(waiter) == 0 && it.granted + it.cut_short == 1);
+    notify_one((uintptr_t)&it);
+    LW_SIM_CHECK(end_of(other) == 0 && end_of(observer) == 0);
+    LW_SIM_CHECK(it.granted == it.notified && it.keyed._waiting == 0);
+    LW_SIM_CHECK(it.keyed.wait._queue == NULL && it.keyed._observers == NULL);
+    LW_SIM_CHECK(nobody_waited());
+    return 0;
+}
+
+Test(condition, a_notify_and_a_cancel_in_every_order)
+{
+    sim_all(notify_and_cancel, NULL);
+    sim_every(notify_and_cancel, NULL, 1, 300);
 }

@@ -242,7 +242,7 @@ Test(handed, nobody_has_the_place_of_another)
     sim_all(queue_at_two, (void *)kinds[1]);
 }
 
-/* ---- a cancel, a timeout and a grant at once */
+/* ---- S30: a cancel, a timeout and a grant at once: no lock is lost, and the next one has it */
 
 static int enter_or_give_up(void *arg)
 {

@@ -169,7 +169,7 @@ Test(mutex, others_come_and_go_while_its_owner_waits)
     sim_all(take_both, NULL);
 }
 
-/* ---- the one who was woken, and goes without the mutex, hands the wake on */
+/* ---- S30: the one who was woken, and goes without the mutex, hands the wake on */
 
 static int enter_or_give_up(void *arg)
 {

@@ -42,7 +42,8 @@ typedef struct lw_awaitable_kind {
      * wait.  It is called by whoever waits, several may at once. */
     int (*poll)(lw_awaitable *awaitable, void *value);
     /* An event that is set when poll is worth trying.  A poll that gives -EAGAIN leaves it cleared,
-     * having cleared it before it looked. */
+     * having cleared it before it looked; one that gives something leaves it set while there is
+     * more: others may have found nothing just before, and not wait yet. */
     lw_event *(*changed)(lw_awaitable *awaitable);
 } lw_awaitable_kind;
 
