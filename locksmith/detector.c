@@ -157,7 +157,7 @@ int lw_detector_set(const lw_detector_options *options)
     (void)lw_deciding_await(); /* nobody is in the functions of before once we return */
     lw_ask_withdraw();
     put(&wanted);
-    lw_resolve_anew();
+    lw_standing_forget();
     lw_sweep_anew();
     lw_deciding_end();
     return 0;

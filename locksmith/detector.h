@@ -11,6 +11,7 @@
  *     long_wait.c long waits for what nobody owns
  *     long_hold.c a hold that lasts: what is done about it
  *     ask.c       an owner is asked for a lock, and what comes of it
+ *     standing.c  sets of waits that stay, and were told of
  *     verdict.c   the evidence, and who is told
  *     detector.c  what it is set to, and what it counts
  *
@@ -126,9 +127,6 @@ lw_nsec lw_sweep(lw_nsec now, bool quiet);
  * True: the caller's own wait is over, by force.  *told: there was a verdict. */
 bool lw_resolve(const struct lw_suspect *set, uint32_t count, struct lw_record *me, bool *told);
 
-/* What was told of may be told of again: something else is to be done about it. */
-void lw_resolve_anew(void);
-
 /* An owner was asked, and it is over.  If exactly these waits are still there: the levels after
  * that one, written into the report, which is on the desk.  False: they are not. */
 bool lw_resolve_further(const struct lw_suspect *set, uint32_t count, lw_report *report,
@@ -140,6 +138,15 @@ void lw_turn_to_victim(struct lw_suspect *set, uint32_t count);
 
 /* How good a victim it is, the larger the better; negative: none.  Of a claimed wait. */
 int lw_score(const struct lw_suspect *suspect, bool joined_last);
+
+/* ---- standing.c; sets that were told of, and stay; all by one who decides */
+
+/* Exactly these waits, in whatever order. */
+bool lw_standing_is(const struct lw_suspect *set, uint32_t count);
+void lw_standing_note(const struct lw_suspect *set, uint32_t count);
+
+/* What was told of may be told of again: something else is to be done about it. */
+void lw_standing_forget(void);
 
 /* ---- abandoned.c; the last two by one who decides, or the only thread */
 

@@ -187,48 +187,6 @@ static bool take_in_hand(const struct lw_suspect *set, uint32_t count)
     return taken;
 }
 
-/* ---- sets that were told of, and stay */
-
-enum { STANDING = 1024 }; /* then the oldest is forgotten, and told of again */
-
-static uint64_t standing[STANDING];
-static unsigned oldest;
-
-/* Of exactly these waits, in whatever order. */
-static uint64_t mark_of(const struct lw_suspect *set, uint32_t count)
-{
-    uint64_t mark = count;
-
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t sequence = set[i].wait >> LW_STATE_BITS;
-        uint64_t part = (sequence << LW_SLOT_BITS ^ lw_record_slot(set[i].record)) + 1;
-
-        part *= UINT64_C(0x9e3779b97f4a7c15);
-        mark += part ^ part >> 29;
-    }
-    return mark;
-}
-
-static bool is_standing(uint64_t mark)
-{
-    for (unsigned i = 0; i < STANDING; i++)
-        if (standing[i] == mark)
-            return true;
-    return false;
-}
-
-static void note_standing(uint64_t mark)
-{
-    standing[oldest] = mark;
-    oldest = (oldest + 1) % STANDING;
-}
-
-void lw_resolve_anew(void)
-{
-    for (unsigned i = 0; i < STANDING; i++)
-        standing[i] = 0;
-}
-
 /* ---- the decision */
 
 static lw_nsec earliest_deadline(const struct lw_suspect *set, uint32_t count)
@@ -385,7 +343,7 @@ static void stand(const struct lw_suspect *set, uint32_t count, lw_report *repor
         report->verdict = LW_VERDICT_TIMED_DEADLOCK;
     else
         report->unforceable = true;
-    note_standing(mark_of(set, count));
+    lw_standing_note(set, count);
 }
 
 /* A set that is claimed, and that the levels up to 3 have not broken.  Who waits for a group
@@ -485,7 +443,7 @@ static bool decide(const struct lw_suspect *set, uint32_t count, struct lw_recor
     }
     if (report->verdict == LW_VERDICT_TIMED_DEADLOCK || options->mode != LW_DETECTOR_FORCE) {
         report->victim = report->member_count;
-        note_standing(mark_of(set, count));
+        lw_standing_note(set, count);
         let_go(set, count);
     } else if (soft < count && (options->levels & LW_LEVEL(1)) != 0) {
         reorder(set, count, soft, report);
@@ -505,7 +463,7 @@ bool lw_resolve(const struct lw_suspect *set, uint32_t count, struct lw_record *
 
     *told = false;
     lw_detector_options_now(&options);
-    if (options.mode == LW_DETECTOR_OFF || is_standing(mark_of(set, count)) ||
+    if (options.mode == LW_DETECTOR_OFF || lw_standing_is(set, count) ||
         !take_in_hand(set, count))
         return false;
     *told = decide(set, count, me, &options, &over);
