@@ -2,8 +2,9 @@
 /* Who is to blame, of those who are stuck: those who wait for them are stuck, too.
  *
  * A walk from one who is stuck to one who keeps it waiting, and on, comes back to where it was:
- * that circle is what is resolved.  Of permits all who have some are part of it, unless it is only
- * the order of their queue that keeps one waiting.
+ * that circle is what is resolved.  Of permits as many of those who have some are part of it as
+ * it takes to keep one waiting, rather those without a deadline; or none, if it is only the order
+ * of their queue.
  *
  * Where several keep one waiting such a walk takes one of these ways.  So when it finds no more,
  * those who are in no circle yet are searched by all ways, depth first: a circle has to be broken
@@ -16,16 +17,23 @@
 
 #define NONE LW_GRAPH_NONE
 
+/* Of what it waits for that one has so much. */
+static uint64_t units_of(const struct lw_graph *graph, uint32_t index, uint32_t holder)
+{
+    uint64_t units = 0;
+
+    for (uint32_t at = graph->nodes[holder].first_hold; at != NONE; at = graph->holds[at].next)
+        if (graph->holds[at].key == graph->nodes[index].key)
+            units += graph->holds[at].units;
+    return units;
+}
+
 /* It has so many of the permits itself that it can never have those it waits for. */
 static bool is_short_by_itself(const struct lw_graph *graph, uint32_t index)
 {
     const struct lw_graph_node *node = &graph->nodes[index];
-    uint64_t units = node->units;
 
-    for (uint32_t at = node->first_hold; at != NONE; at = graph->holds[at].next)
-        if (graph->holds[at].key == node->key)
-            units += graph->holds[at].units;
-    return units > graph->keys[node->key].owner;
+    return units_of(graph, index, index) + node->units > graph->keys[node->key].owner;
 }
 
 /* Those who have some of the permits keep it waiting. */
@@ -90,22 +98,52 @@ static void put_in(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32
     graph->list[graph->room + (*count)++] = index;
 }
 
+static bool has_deadline(const struct lw_graph *graph, uint32_t index)
+{
+    return lw_load_rlx(&lw_record_cold(&lw_records[graph->nodes[index].slot])->deadline) !=
+           LW_FOREVER;
+}
+
+/* Of those who have some of the permits: so many that with those they have there are not enough
+ * left for it. */
+static void put_in_holders(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
+{
+    uint64_t total = graph->keys[graph->nodes[index].key].owner;
+    uint64_t units = graph->nodes[index].units;
+    uint32_t first = next_against(graph, index, NONE);
+
+    if (first == NONE)
+        return; /* it stands in its own way */
+    units += units_of(graph, index, index);
+    for (uint32_t hold = first; hold != NONE; hold = next_against(graph, index, hold))
+        if (graph->nodes[graph->holds[hold].holder].mark == mark)
+            units += graph->holds[hold].units;
+    for (int late = 0; late <= 1; late++)
+        for (uint32_t hold = first; hold != NONE && units <= total;
+             hold = next_against(graph, index, hold)) {
+            uint32_t holder = graph->holds[hold].holder;
+
+            if (graph->nodes[holder].mark == mark || (!late && has_deadline(graph, holder)))
+                continue;
+            put_in(graph, holder, mark, count);
+            units += units_of(graph, index, holder);
+        }
+}
+
 /* Those who have to be in the set for that one to be stuck, and are not yet. */
 static void put_in_keepers(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
 {
     uint32_t hold = next_against(graph, index, NONE);
 
-    if (graph->nodes[index].kind != LW_WAIT_UNITS || is_soft(graph, index)) {
-        for (uint32_t at = hold; at != NONE; at = next_against(graph, index, at))
-            if (graph->nodes[graph->holds[at].holder].mark == mark)
-                return;
-        if (graph->nodes[keeper_of(graph, index)].mark != mark)
-            put_in(graph, keeper_of(graph, index), mark, count);
+    if (graph->nodes[index].kind == LW_WAIT_UNITS && !is_soft(graph, index)) {
+        put_in_holders(graph, index, mark, count);
         return;
     }
     for (; hold != NONE; hold = next_against(graph, index, hold))
-        if (graph->nodes[graph->holds[hold].holder].mark != mark)
-            put_in(graph, graph->holds[hold].holder, mark, count);
+        if (graph->nodes[graph->holds[hold].holder].mark == mark)
+            return;
+    if (graph->nodes[keeper_of(graph, index)].mark != mark)
+        put_in(graph, keeper_of(graph, index), mark, count);
 }
 
 /* One by whom a walk from there comes a second time. */

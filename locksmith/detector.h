@@ -103,6 +103,10 @@ void lw_sweep_alone(void);
  * unless another decides just then, who looks when it has. */
 void lw_sweep_soon(void);
 
+/* A set was found that was told of before; it stays until that deadline, or LW_FOREVER.  By one who
+ * decides. */
+void lw_sweep_stands(lw_nsec deadline);
+
 /* A look was left to who decides, for there is no thread to do it. */
 bool lw_sweep_is_left(void);
 

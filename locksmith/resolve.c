@@ -463,8 +463,13 @@ bool lw_resolve(const struct lw_suspect *set, uint32_t count, struct lw_record *
 
     *told = false;
     lw_detector_options_now(&options);
-    if (options.mode == LW_DETECTOR_OFF || lw_standing_is(set, count) ||
-        !take_in_hand(set, count))
+    if (options.mode == LW_DETECTOR_OFF)
+        return false;
+    if (lw_standing_is(set, count)) {
+        lw_sweep_stands(earliest_deadline(set, count));
+        return false;
+    }
+    if (!take_in_hand(set, count))
         return false;
     *told = decide(set, count, me, &options, &over);
     if (*told)

@@ -46,10 +46,22 @@ static struct {
     lw_nsec period;
     lw_nsec rest;    /* anyone; not before this moment, ... */
     lw_nsec unasked; /* anyone; ... and if nobody asks, not before this one */
+    bool stands;     /* the last graph had a set that was told of before, ... */
+    lw_nsec until;   /* ... and this is when a deadline ends the first of them */
     uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
     uint64_t judged; /* the waits of the last graph */
     uint32_t start;  /* the slot at which the next graph begins, if the last had no room for all */
-} sweep;
+} sweep = {.until = LW_FOREVER};
+
+static lw_nsec earlier(lw_nsec one, lw_nsec other)
+{
+    return one < other ? one : other;
+}
+
+static lw_nsec later(lw_nsec one, lw_nsec other)
+{
+    return one > other ? one : other;
+}
 
 /* ---- the short look */
 
@@ -175,6 +187,8 @@ static int judge(const struct look *look)
     uint32_t count;
     bool told;
 
+    sweep.stands = false;
+    sweep.until = LW_FOREVER;
     if (!solve(look))
         return 0;
     while ((count = lw_graph_find(&sweep.graph)) != 0) {
@@ -194,7 +208,7 @@ static int look(const lw_detector_options *options, lw_nsec now, bool all, bool 
     struct look looked = {.all = all};
     uint64_t refused = lw_detector_counted.phantoms_refused;
     int verdicts = 0;
-    bool clear;
+    bool clear, hides;
 
     *settled = true;
     *next = LW_FOREVER;
@@ -208,12 +222,24 @@ static int look(const lw_detector_options *options, lw_nsec now, bool all, bool 
     /* What was refused may be there all the same, with the same waits: who was about to end one of
      * them has thought better of it. */
     clear = verdicts == 0 && lw_detector_counted.phantoms_refused == refused;
-    sweep.judged = clear ? looked.print : 0;
+    /* The print is not of the young ones: one of whom may leave a set that hides another one. */
+    hides = sweep.stands && (looked.young != 0 || sweep.until != LW_FOREVER);
+    sweep.judged = clear && !hides ? looked.print : 0;
     *settled = clear && looked.young == 0 && sweep.start == 0;
     verdicts += lw_ages_judge(&looked.ages, options);
     if (looked.ages.next_ms < INT32_MAX)
         *next = now + ((lw_nsec)looked.ages.next_ms + 1) * LW_MS;
+    if (sweep.until != LW_FOREVER)
+        *next = earlier(*next, later(sweep.until, now) + LW_MS);
     return verdicts;
+}
+
+/* Another circle may be there that this one has hidden; and who goes on then need not wait for
+ * anything any more, and so tell us. */
+void lw_sweep_stands(lw_nsec deadline)
+{
+    sweep.stands = true;
+    sweep.until = earlier(sweep.until, deadline);
 }
 
 int lw_sweep_now(void)
@@ -292,16 +318,6 @@ void lw_sweep_anew(void)
     lw_ages_anew();
     leave_note();
     lw_sweep_notice(true);
-}
-
-static lw_nsec earlier(lw_nsec one, lw_nsec other)
-{
-    return one < other ? one : other;
-}
-
-static lw_nsec later(lw_nsec one, lw_nsec other)
-{
-    return one > other ? one : other;
 }
 
 /* How long until the next one, after one that used so much time. */

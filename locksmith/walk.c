@@ -141,6 +141,8 @@ static bool is_edge(const struct lw_suspect *waiter, const struct lw_suspect *ne
     unsigned kind = lw_load_rlx(&cold->kind), modes = lw_modes_against(kind), mode;
     uint64_t peer;
 
+    if (waiter->record == next->record) /* gone astray: what it reads itself it may upgrade */
+        return false;
     if (kind == LW_WAIT_JOIN) {
         peer = lw_load_acq(&next->record->peer);
         return lw_load_rlx(&cold->target) == lw_load_rlx(&has->id) &&
