@@ -92,6 +92,9 @@ static uint32_t keeper_of(const struct lw_graph *graph, uint32_t index)
     return front != NONE ? front : index;
 }
 
+/* In no set, and not to begin one: odd, and none of a set. */
+#define LEFT_OUT (NONE - 2)
+
 static void put_in(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
 {
     graph->nodes[index].mark = mark;
@@ -104,8 +107,15 @@ static bool has_deadline(const struct lw_graph *graph, uint32_t index)
            LW_FOREVER;
 }
 
+/* It is in this set, or in another, or was left out. */
+static bool is_in_set(uint32_t mark)
+{
+    return mark % 2 != 0 && mark != NONE;
+}
+
 /* Of those who have some of the permits: so many that with those they have there are not enough
- * left for it. */
+ * left for it.  The others begin no set of their own, each of which would be much the same as this
+ * one: what there is without this one is found when it is gone. */
 static void put_in_holders(struct lw_graph *graph, uint32_t index, uint32_t mark, uint32_t *count)
 {
     uint64_t total = graph->keys[graph->nodes[index].key].owner;
@@ -128,6 +138,12 @@ static void put_in_holders(struct lw_graph *graph, uint32_t index, uint32_t mark
             put_in(graph, holder, mark, count);
             units += units_of(graph, index, holder);
         }
+    for (uint32_t hold = first; hold != NONE; hold = next_against(graph, index, hold)) {
+        uint32_t *left_out = &graph->nodes[graph->holds[hold].holder].mark;
+
+        if (!is_in_set(*left_out))
+            *left_out = LEFT_OUT;
+    }
 }
 
 /* Those who have to be in the set for that one to be stuck, and are not yet. */

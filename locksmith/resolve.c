@@ -20,7 +20,9 @@
  *     who holds the least, and the cleanest
  *     who came last
  *
- * A record is read and written here while its wait is claimed. */
+ * A record is read here while its wait is claimed.  That keeps the wait neither from being granted
+ * nor from being purged, and then its task goes on: so what is written is a field in which a late
+ * store does no harm. */
 #include "locksmith/detector.h"
 
 #include <latchwork/cancel.h>
@@ -244,7 +246,8 @@ static uint32_t find_soft(const struct lw_suspect *set, uint32_t count)
     return soft;
 }
 
-/* Who overtakes in the queue for permits is to be in front of the first one of the set. */
+/* Who overtakes in the queue for permits is to be in front of the first one of the set.  Where that
+ * is written there is else when it last gave way: at worst that counts as long ago. */
 static void say_whom(const struct lw_suspect *set, uint32_t count, struct lw_cold *soft)
 {
     uint64_t object = lw_load_rlx(&soft->object), first = lw_load_rlx(&soft->arrival);
@@ -257,7 +260,7 @@ static void say_whom(const struct lw_suspect *set, uint32_t count, struct lw_col
             arrival < first)
             first = arrival;
     }
-    lw_store_rlx(&soft->overtaken, first);
+    lw_store_rlx(&soft->overtaken, (uint32_t)first);
 }
 
 static void reorder(const struct lw_suspect *set, uint32_t count, uint32_t soft,

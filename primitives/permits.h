@@ -96,17 +96,21 @@ LW_INLINE uint64_t lw_permits_arrival(struct lw_node *waiter)
     return lw_load_rlx(&lw_node_cold(waiter)->arrival);
 }
 
-/* HELD: the first one that is to be overtaken; NULL: none is there any more. */
-LW_INLINE struct lw_node *lw_permits_overtaken(const lw_lock *lock, uint64_t arrival)
+/* HELD: in front of whom the caller has been told to queue; if that one is not there any more,
+ * where it was itself. */
+LW_INLINE struct lw_node *lw_permits_overtaken(const lw_lock *lock, const struct lw_cold *mine)
 {
-    struct lw_node *head = lw_queue_head(&lock->_queue), *waiter = head;
+    struct lw_node *head = lw_queue_head(&lock->_queue), *waiter = head, *after = NULL;
+    uint32_t overtaken = lw_load_rlx(&mine->overtaken);
 
     do {
-        if (waiter == NULL || lw_permits_arrival(waiter) >= arrival)
+        if (waiter == NULL || (uint32_t)lw_permits_arrival(waiter) == overtaken)
             return waiter;
+        if (after == NULL && lw_permits_arrival(waiter) > lw_load_rlx(&mine->arrival))
+            after = waiter;
         waiter = waiter->next;
     } while (waiter != head);
-    return NULL;
+    return after;
 }
 
 LW_INLINE void lw_permits_unlink(enum lw_permits sort, lw_lock *lock, struct lw_node *waiter)
@@ -207,11 +211,11 @@ LW_INLINE void lw_permits_line_up(enum lw_permits sort, lw_lock *lock, uint64_t 
     if (sort == LW_PERMITS_HELD) {
         if (next == NULL && head != NULL)
             arrival = lw_permits_arrival(head->prev) + LW_PERMITS_APART;
-        else if (last != NULL && lw_permits_arrival(next) - lw_permits_arrival(last) > 1)
+        else if (last != NULL)
             arrival = lw_permits_arrival(last) +
                       (lw_permits_arrival(next) - lw_permits_arrival(last)) / 2;
         else if (next != NULL)
-            arrival = lw_permits_arrival(next = head) - LW_PERMITS_APART;
+            arrival = lw_permits_arrival(next) - LW_PERMITS_APART;
         lw_store_rlx(&cold->arrival, arrival);
         lw_store_rlx(&cold->owner, word >> LW_LOCK_OWNER_SHIFT);
     }
@@ -245,6 +249,18 @@ LW_INLINE void lw_permits_queue(enum lw_permits sort, lw_lock *lock, uint64_t wo
     }
 }
 
+/* Where there is no place left before that one it goes to the front: which is to be known before it
+ * is seen whether there are enough permits, for at the front it is who would have them. */
+LW_INLINE struct lw_node *lw_permits_with_room(const lw_lock *lock, struct lw_node *next)
+{
+    struct lw_node *head = lw_queue_head(&lock->_queue);
+
+    if (next == NULL || next == head ||
+        lw_permits_arrival(next) - lw_permits_arrival(next->prev) > 1)
+        return next;
+    return head;
+}
+
 /* In front of whom it queues; NULL: at the end. */
 LW_INLINE struct lw_node *lw_permits_next(enum lw_permits sort, const lw_lock *lock,
                                           const struct lw_record *me, bool overtakes)
@@ -252,7 +268,7 @@ LW_INLINE struct lw_node *lw_permits_next(enum lw_permits sort, const lw_lock *l
     if (lw_goes_first(me))
         return lw_permits_head(sort, lock);
     if (sort == LW_PERMITS_HELD && lw_unlikely(overtakes))
-        return lw_permits_overtaken(lock, lw_load_rlx(&lw_record_cold(me)->overtaken));
+        return lw_permits_with_room(lock, lw_permits_overtaken(lock, lw_record_cold(me)));
     return NULL;
 }
 

@@ -118,7 +118,11 @@ struct lw_cold {
                              * owned permits: how many there are */
     struct lw_node node;
     int64_t deadline;
-    uint32_t since, forced_at; /* coarse milliseconds; of the wait, and when it last gave way */
+    uint32_t since;         /* coarse milliseconds; of the wait, and when it last gave way */
+    union {
+        uint32_t forced_at;
+        uint32_t overtaken; /* LW_OVERTAKE: of the waiter that it passes, the end of `arrival` */
+    };
     const void *site;
     /* line 2: more of the wait */
     void *data;             /* where a waker delivers, or what it takes */
@@ -131,10 +135,7 @@ struct lw_cold {
         uint64_t key;       /* of a keyed condition */
     };
     uint64_t denied;
-    union {
-        void *child;        /* heap link of priority queues */
-        uint64_t overtaken; /* LW_OVERTAKE: the arrival of the waiter that it passes */
-    };
+    void *child;            /* heap link of priority queues */
     void *holds_more;
     uint32_t ticket;
     uint8_t kind, mode;     /* enum lw_wait_kind */

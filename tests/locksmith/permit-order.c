@@ -265,6 +265,123 @@ Test(permit_order, who_overtakes_still_waits_for_those_who_run)
     run_all(runner_has_one, NULL);
 }
 
+/* ---- so many overtake that there is no place left between two */
+
+enum { MANY = 17 };
+
+static struct {
+    lw_bounded_semaphore permits;
+    lw_mutex mutexes[MANY];
+    int ready, got;
+} many;
+
+static int have_permit_and_want_mutex(void *arg)
+{
+    lw_mutex *mutex = &many.mutexes[(intptr_t)arg];
+
+    cr_assert_eq(lw_bounded_semaphore_acquire(&many.permits, 1, LW_FOREVER), 0);
+    (void)__atomic_add_fetch(&many.ready, 1, __ATOMIC_RELEASE);
+    AWAIT(__atomic_load_n(&many.ready, __ATOMIC_ACQUIRE) >= 2 * MANY);
+    take(&mutex->lock);
+    drop(&mutex->lock);
+    return lw_bounded_semaphore_release(&many.permits, 1);
+}
+
+static int have_mutex_and_want_permit(void *arg)
+{
+    lw_mutex *mutex = &many.mutexes[(intptr_t)arg];
+
+    take(&mutex->lock);
+    (void)__atomic_add_fetch(&many.ready, 1, __ATOMIC_RELEASE);
+    AWAIT(__atomic_load_n(&many.ready, __ATOMIC_ACQUIRE) == 2 * MANY + 1);
+    cr_assert_eq(lw_bounded_semaphore_acquire(&many.permits, 1, LW_FOREVER), 0);
+    (void)__atomic_add_fetch(&many.got, 1, __ATOMIC_RELEASE);
+    cr_assert_eq(lw_bounded_semaphore_release(&many.permits, 1), 0);
+    drop(&mutex->lock);
+    return 0;
+}
+
+static int want_permits(void *arg)
+{
+    uint32_t permits = (uint32_t)(uintptr_t)arg;
+
+    cr_assert_eq(lw_bounded_semaphore_acquire(&many.permits, permits, LW_FOREVER), 0);
+    return lw_bounded_semaphore_release(&many.permits, permits);
+}
+
+/* In front waits one that wants more than there are, so those who overtake the next one wait there,
+ * and the last of them, for whom there is no place, goes to the very front. */
+static int no_place(void *arg)
+{
+    enum { SPARE = 10 };
+    lw_task tasks[2 * MANY + 2];
+
+    (void)arg;
+    memset(&many, 0, sizeof many);
+    many.permits = (lw_bounded_semaphore)LW_BOUNDED_SEMAPHORE_INIT("permits", MANY + SPARE);
+    for (intptr_t i = 0; i < MANY; i++) {
+        cr_assert_eq(lw_spawn(&tasks[i], have_permit_and_want_mutex, (void *)i, NULL), 0);
+        cr_assert_eq(lw_spawn(&tasks[MANY + i], have_mutex_and_want_permit, (void *)i, NULL), 0);
+    }
+    AWAIT(__atomic_load_n(&many.ready, __ATOMIC_ACQUIRE) == 2 * MANY);
+    tasks[2 * MANY] = start_waiter(want_permits, (void *)(uintptr_t)(2 * MANY + SPARE));
+    tasks[2 * MANY + 1] = start_waiter(want_permits, (void *)(uintptr_t)(MANY + SPARE));
+    (void)__atomic_add_fetch(&many.ready, 1, __ATOMIC_RELEASE);
+    AWAIT(__atomic_load_n(&many.got, __ATOMIC_ACQUIRE) >= 1);
+    cr_assert_eq(lw_bounded_semaphore_set_bound(&many.permits, 3 * MANY + SPARE), 0);
+    for (int i = 0; i < 2 * MANY + 2; i++)
+        cr_assert_eq(join_status(tasks[i]), 0);
+    return 0;
+}
+
+Test(permit_order, where_there_is_no_place_left_one_goes_to_the_front_and_is_served)
+{
+    run_all(no_place, NULL);
+}
+
+/* ---- one deadlock is one, however many have permits */
+
+enum { HOLDERS = 40 };
+
+static int have_one_and_want_half(void *arg)
+{
+    (void)arg;
+    take_permits(shared, 1);
+    (void)__atomic_add_fetch(&shared->arrived, 1, __ATOMIC_RELEASE);
+    AWAIT(__atomic_load_n(&shared->arrived, __ATOMIC_ACQUIRE) == HOLDERS);
+    take_permits(shared, HOLDERS / 2 + 1);
+    drop_permits(shared, HOLDERS / 2 + 2);
+    return 0;
+}
+
+static int of_many_holders(void *arg)
+{
+    struct scene scene = make_scene(0, NULL, NULL);
+    lw_task tasks[HOLDERS];
+
+    (void)arg;
+    shared = &scene;
+    hear_with(LW_DETECTOR_REPORT, 0);
+    forget_heard();
+    scene.permits = (lw_bounded_semaphore)LW_BOUNDED_SEMAPHORE_INIT("permits", HOLDERS * 5 / 4);
+    for (int i = 0; i < HOLDERS; i++)
+        cr_assert_eq(lw_spawn(&tasks[i], have_one_and_want_half, NULL, NULL), 0);
+    AWAIT(length(&scene.permits) == HOLDERS);
+    AWAIT(told() >= 1);
+    for (int i = 0; i < 5; i++)
+        AWAIT(lw_detector_scan() >= 0);
+    cr_assert_eq(told(), 1);
+    cr_assert_eq(lw_bounded_semaphore_set_bound(&scene.permits, HOLDERS * 2), 0);
+    for (int i = 0; i < HOLDERS; i++)
+        cr_assert_eq(join_status(tasks[i]), 0);
+    return 0;
+}
+
+Test(permit_order, one_deadlock_of_many_holders_is_one)
+{
+    run_all(of_many_holders, NULL);
+}
+
 /* ---- nobody else is to give way for one that stands in its own way */
 
 static void have_two_and_a_mutex(struct scene *scene, int index)

@@ -13,7 +13,8 @@
  * wait that cannot fail (in a shield; to get a lock back after a condition; the end of a group): an
  * owner is asked then, if one hears it.  If nothing helps it is UNFORCEABLE, or, when one of the
  * waits has a deadline, a TIMED_DEADLOCK, however far away that is.  A reader that waits behind a
- * writer, while others read, is let past him instead, if that will do.
+ * writer, while others read, is let past him instead, if that will do; and so is one that waits for
+ * permits of a bounded semaphore that are there, behind one that wants more.
  *
  * The look also tells of what is no circle, and is not broken by force:
  *
@@ -205,9 +206,9 @@ typedef struct lw_detector_options {
      * for it at most 1 s.
      * The function is called by the detector's thread, by the thread whose wait closed the circle,
      * by one that ends with locks, or by one that calls lw_detector_scan(); where no runtime is
-     * there, also by one that calls lw_transfer() or lw_detector_set(), or that has ended the last
-     * one.  It may not wait, nor use a lock that tasks hold while they wait; while it runs nothing
-     * else is decided. */
+     * there, also by any that begins a wait, has ended the last runtime, or calls lw_transfer(),
+     * lw_bounded_semaphore_set_bound() or lw_detector_set().  It may not wait, nor use a lock that
+     * tasks hold while they wait; while it runs nothing else is decided. */
     void (*on_report)(const lw_report *report, void *arg);
     /* Which member is to give way; report->victim is whom the detector would choose, and stays that
      * if it returns no index of a member whose score is 0 or more.  As on_report; NULL: no say. */

@@ -12,7 +12,8 @@
  *     }
  *
  * One level of a reentrant lock is released: held more than once, it stays held; and one permit of
- * a bounded semaphore. */
+ * a bounded semaphore.  Several who keep other permits of it meanwhile may wait for each other to
+ * take that one again, for ever, for no force ends these waits: keep none. */
 #ifndef LATCHWORK_RELEASING_H
 #define LATCHWORK_RELEASING_H
 
