@@ -99,7 +99,8 @@ bool lw_rwlock_is_in_use(lw_lock *face);
 bool lw_rwlock_take_marked(lw_lock *write, struct lw_record *me);
 int lw_rwlock_rewrite(lw_lock *write, int (*change)(uint64_t *word, void *arg), void *arg);
 
-/* An lw_rate_limit: lw_purge_waiters(). */
+/* An lw_rate_limit: its default amount, and lw_purge_waiters(). */
+int lw_rate_limit_acquire_default(lw_lock *lock, lw_nsec deadline, const void *site);
 int lw_rate_limit_purge(lw_lock *lock);
 
 /* A permit of a bounded semaphore though it is marked: 1, or 0 when it is not any more. */

@@ -12,15 +12,21 @@
  *     RANKED    free permits     at the beginning   by priority; each wants one; the word says so
  *
  * HELD: who waits behind one whose permits never come, and need not, since there are enough for it,
- * is told so by the detector (LW_OVERTAKE), and queues anew in front of that one.
+ * is told so by the detector (LW_OVERTAKE), and queues anew in front of that one.  What it knows it
+ * by is in the record of each waiter: `arrival`, its place, and `owner`, the bound.
  *
  * Invariants.
  * - QUEUED exactly if the queue is not empty, whenever GUARD is not set.
  * - A head that still waits wants more permits than there are: each section that adds permits, or
  *   takes a head away, serves before it ends.
+ * - HELD: places rise from the head to the tail; nobody's changes while it waits.
  *
  * [S1] section to section: GUARD dropped by a release store -> taken by CAS acquire.  A waiter that
  *      was served comes through its wait word (wait.h, W2).
+ * [S2] HELD: place and bound -> the detector: written before the wait is WAITING, read between the
+ *      load of that word and the claim of it (wait_word.h, W6).  A bound that is changed is stored
+ *      over it, relaxed: of several the detector believes the largest.
+ * [S3] HELD: whom to pass -> who overtakes: written before the wait is ended, read after (W2).
  *
  * The sort is a constant wherever it is said, and what it decides is decided by the compiler. */
 #ifndef LW_PRIMITIVES_PERMITS_H
@@ -197,10 +203,8 @@ LW_INLINE void lw_permits_leave(enum lw_permits sort, lw_lock *lock, struct lw_n
     lw_wake_collected(&served, LW_GRANTED);
 }
 
-/* To the end of the queue, or before `next`.  HELD: what the detector wants to know of each who
- * waits is its place, as a number, and how many permits there are in all.  A number stays as it is
- * for as long as the wait lasts, so there is room between them for those who overtake; when there
- * is none any more one of them goes to the front. */
+/* To the end of the queue, or before `next`.  HELD: places stay as they are for as long as a wait
+ * lasts, so there is room between them for those who overtake (lw_permits_with_room()). */
 LW_INLINE void lw_permits_line_up(enum lw_permits sort, lw_lock *lock, uint64_t word,
                                   struct lw_cold *cold, struct lw_node *next)
 {
@@ -216,6 +220,8 @@ LW_INLINE void lw_permits_line_up(enum lw_permits sort, lw_lock *lock, uint64_t 
                       (lw_permits_arrival(next) - lw_permits_arrival(last)) / 2;
         else if (next != NULL)
             arrival = lw_permits_arrival(next) - LW_PERMITS_APART;
+        lw_debug_check(last == NULL || (arrival > lw_permits_arrival(last) &&
+                                        arrival < lw_permits_arrival(next)));
         lw_store_rlx(&cold->arrival, arrival);
         lw_store_rlx(&cold->owner, word >> LW_LOCK_OWNER_SHIFT);
     }
@@ -244,8 +250,7 @@ LW_INLINE void lw_permits_queue(enum lw_permits sort, lw_lock *lock, uint64_t wo
         lw_heap_push(&lock->_queue, &cold->node);
     } else {
         cold->data = (void *)(uintptr_t)permits;
-        lw_permits_line_up(sort, lock, word, cold,
-                           lw_goes_first(call->me) ? lw_queue_head(&lock->_queue) : next);
+        lw_permits_line_up(sort, lock, word, cold, next);
     }
 }
 

@@ -490,38 +490,11 @@ bool lw_rate_limit_locked(const lw_rate_limit *limit)
     return locked;
 }
 
-/* ---- as a lock */
+/* ---- as a lock: rate_limit_kind.c */
 
-static int kind_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
+int lw_rate_limit_acquire_default(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     lw_rate_limit *limit = (lw_rate_limit *)(void *)lock;
 
     return acquire(limit, is_made(limit) ? limit->_default : 0, deadline, site);
 }
-
-static int kind_acquire(lw_lock *lock, lw_nsec deadline)
-{
-    return kind_acquire_at(lock, deadline, __builtin_return_address(0));
-}
-
-/* As much as a scope took. */
-static int kind_release(lw_lock *lock)
-{
-    lw_rate_limit *limit = (lw_rate_limit *)(void *)lock;
-
-    return lw_rate_limit_release(limit, limit->_default);
-}
-
-static bool kind_locked(const lw_lock *lock)
-{
-    return lw_rate_limit_locked((const lw_rate_limit *)(const void *)lock);
-}
-
-const lw_lock_kind lw_rate_limit_kind = {
-    .name = "rate limit",
-    .acquire = kind_acquire,
-    .release = kind_release,
-    .locked = kind_locked,
-    ._self = &lw_rate_limit_kind,
-    ._acquire_at = kind_acquire_at,
-};

@@ -17,8 +17,9 @@ bool lw_relock_has(const lw_lock *lock);
 int lw_relock_wait(lw_lock *lock, struct lw_record *me, const void *site,
                    void (*leave)(void *arg, struct lw_record *me), void *arg);
 
-/* Take the lock so often: no cancel, force or purge ends it, and what came meanwhile is kept for
- * the next wait.  0; -EOWNERDEAD, -ENOTRECOVERABLE: not held.  [S] */
+/* Take the lock so often, or so many permits of a bounded semaphore, at once: no cancel, force or
+ * purge ends it, and what came meanwhile is kept for the next wait.  0; -EOWNERDEAD,
+ * -ENOTRECOVERABLE: not held; -ENOMEM: permits cannot be noted, and are not held.  [S] */
 int lw_relock_take(lw_lock *lock, struct lw_record *me, uint32_t depth, const void *site);
 
 #endif

@@ -25,9 +25,12 @@ static inline void be_alone(void)
 
 /* ---- owners */
 
+struct owner;
+typedef int when_asked_fn(struct owner *owner);
+
 struct owner {
     lw_lock *lock;
-    int (*when_asked)(struct owner *owner); /* its result is the task's status */
+    when_asked_fn *when_asked; /* its result is the task's status */
     lw_force_request asked;                 /* as it was seen */
     lw_event holds, let_go;
     struct noted *noted; /* of who asks, for who cares */

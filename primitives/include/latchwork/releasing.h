@@ -33,7 +33,7 @@ LW_API LW_MUST_CHECK int lw_releasing_enter(lw_lock *lock);
  * enter is noted anywhere: without one this is an acquire; or nothing, of a lock that the caller
  * has, for it may have been handed to it meanwhile.
  * Returns 0; -EOWNERDEAD, -ENOTRECOVERABLE: its owner has ended meanwhile, and it is not held, see
- * lock.h.
+ * lock.h; -ENOMEM: a permit cannot be noted, and is not held.
  * Anyone.  May switch task.  No cancellation point. */
 LW_API int lw_releasing_exit(lw_lock *lock);
 
