@@ -203,31 +203,35 @@ LW_INLINE void lw_permits_leave(enum lw_permits sort, lw_lock *lock, struct lw_n
     lw_wake_collected(&served, LW_GRANTED);
 }
 
-/* To the end of the queue, or before `next`.  HELD: places stay as they are for as long as a wait
+/* HELD: the place before `next`, or at the end.  Places stay as they are for as long as a wait
  * lasts, so there is room between them for those who overtake (lw_permits_with_room()). */
+LW_INLINE uint64_t lw_permits_place(const lw_lock *lock, struct lw_node *next)
+{
+    struct lw_node *head = lw_queue_head(&lock->_queue);
+    uint64_t before, after;
+
+    if (head == NULL)
+        return LW_PERMITS_FIRST;
+    if (next == NULL)
+        return lw_permits_arrival(head->prev) + LW_PERMITS_APART;
+    if (next == head)
+        return lw_permits_arrival(head) - LW_PERMITS_APART;
+    before = lw_permits_arrival(next->prev);
+    after = lw_permits_arrival(next);
+    lw_debug_check(after > before && after - before > 1);
+    return before + (after - before) / 2;
+}
+
 LW_INLINE void lw_permits_line_up(enum lw_permits sort, lw_lock *lock, uint64_t word,
                                   struct lw_cold *cold, struct lw_node *next)
 {
-    struct lw_node *head = lw_queue_head(&lock->_queue);
-    struct lw_node *last = next == NULL || next == head ? NULL : next->prev;
-    uint64_t arrival = LW_PERMITS_FIRST;
-
     if (sort == LW_PERMITS_HELD) {
-        if (next == NULL && head != NULL)
-            arrival = lw_permits_arrival(head->prev) + LW_PERMITS_APART;
-        else if (last != NULL)
-            arrival = lw_permits_arrival(last) +
-                      (lw_permits_arrival(next) - lw_permits_arrival(last)) / 2;
-        else if (next != NULL)
-            arrival = lw_permits_arrival(next) - LW_PERMITS_APART;
-        lw_debug_check(last == NULL || (arrival > lw_permits_arrival(last) &&
-                                        arrival < lw_permits_arrival(next)));
-        lw_store_rlx(&cold->arrival, arrival);
+        lw_store_rlx(&cold->arrival, lw_permits_place(lock, next));
         lw_store_rlx(&cold->owner, word >> LW_LOCK_OWNER_SHIFT);
     }
     if (next == NULL)
         lw_queue_push(&lock->_queue, &cold->node);
-    else if (next == head)
+    else if (next == lw_queue_head(&lock->_queue))
         lw_queue_push_front(&lock->_queue, &cold->node);
     else
         lw_queue_push_before(next, &cold->node);

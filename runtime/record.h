@@ -110,6 +110,36 @@ struct lw_hold {            /* locks.md: lock address | mode:3; site:48 | class:
 
 enum { LW_HOLDS_INLINE = 3 };
 
+/* What a wait is for. */
+enum lw_wait_kind {
+    LW_WAIT_NONE,
+    LW_WAIT_SLEEP,
+    LW_WAIT_READ,
+    LW_WAIT_WRITE,
+    LW_WAIT_JOIN,
+    LW_WAIT_GROUP,
+    LW_WAIT_FUTEX,
+    LW_WAIT_CALL,
+    LW_WAIT_SIGNAL,
+    LW_WAIT_LOCK,
+    LW_WAIT_UNITS,
+    LW_WAIT_EVENT,
+    LW_WAIT_CONDITION,
+    LW_WAIT_SEND,
+    LW_WAIT_RECEIVE,
+    LW_WAIT_LATCH,
+    LW_WAIT_BARRIER,
+    LW_WAIT_ONCE,
+    LW_WAIT_SHARED,
+    LW_WAIT_UPGRADE,
+    LW_WAIT_SELECT,
+    LW_WAIT_TOKENS,
+    LW_WAIT_KINDS,
+};
+
+/* `mode` of a wait for a group: what ends it early is told to the caller. */
+enum { LW_GROUP_WAIT_MAY_FAIL = 1 };
+
 struct lw_cold {
     /* line 1: the wait, as others see it */
     uint64_t wait;
