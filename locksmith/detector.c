@@ -42,7 +42,10 @@ bool lw_deciding_begin(void)
 {
     uint64_t nobody = 0;
 
-    return lw_cas_acq(&detector.deciding, &nobody, 1); /* [D1] */
+    if (!lw_cas_acq(&detector.deciding, &nobody, 1)) /* [D1] */
+        return false;
+    lw_sweep_begins();
+    return true;
 }
 
 bool lw_deciding_begin_now(void)
@@ -140,6 +143,7 @@ static void put(const lw_detector_options *options)
     lw_guard_drop(&detector.guard, GUARD);
     lw_store_rlx(&lw_wait_watcher, options->mode != LW_DETECTOR_OFF ? lw_walk : NULL);
     lw_store_rlx(&lw_owner_changed, options->mode != LW_DETECTOR_OFF ? lw_sweep_soon : NULL);
+    lw_store_rlx(&lw_wait_timed_out, options->mode != LW_DETECTOR_OFF ? lw_sweep_timed_out : NULL);
     lw_store_rlx(&lw_tick_duty, options->mode != LW_DETECTOR_OFF ? lw_sweep : NULL);
 }
 

@@ -103,9 +103,14 @@ void lw_sweep_alone(void);
  * unless another decides just then, who looks when it has. */
 void lw_sweep_soon(void);
 
-/* A set was found that was told of before; it stays until that deadline, or LW_FOREVER.  By one who
- * decides. */
+/* A set stays until that deadline, or LW_FOREVER, and may hide another one.  By one who decides. */
 void lw_sweep_stands(lw_nsec deadline);
+
+/* lw_wait_timed_out of wait.h: what stood in the way of a look may do so no more. */
+void lw_sweep_timed_out(void);
+
+/* One begins to decide: before any wait that a set is of is looked at for the last time. */
+void lw_sweep_begins(void);
 
 /* A look was left to who decides, for there is no thread to do it. */
 bool lw_sweep_is_left(void);

@@ -338,6 +338,12 @@ static uint32_t whom_to_end(const struct lw_suspect *set, uint32_t count,
     return best;
 }
 
+static void note_standing(const struct lw_suspect *set, uint32_t count)
+{
+    lw_standing_note(set, count);
+    lw_sweep_stands(earliest_deadline(set, count));
+}
+
 /* Nobody can break it.  Whether it stays: a deadline ends one of its waits, however late; then that
  * is another wait, or none, and what is still there is another set, to be told of. */
 static void stand(const struct lw_suspect *set, uint32_t count, lw_report *report)
@@ -346,7 +352,7 @@ static void stand(const struct lw_suspect *set, uint32_t count, lw_report *repor
         report->verdict = LW_VERDICT_TIMED_DEADLOCK;
     else
         report->unforceable = true;
-    lw_standing_note(set, count);
+    note_standing(set, count);
 }
 
 /* A set that is claimed, and that the levels up to 3 have not broken.  Who waits for a group
@@ -446,7 +452,7 @@ static bool decide(const struct lw_suspect *set, uint32_t count, struct lw_recor
     }
     if (report->verdict == LW_VERDICT_TIMED_DEADLOCK || options->mode != LW_DETECTOR_FORCE) {
         report->victim = report->member_count;
-        lw_standing_note(set, count);
+        note_standing(set, count);
         let_go(set, count);
     } else if (soft < count && (options->levels & LW_LEVEL(1)) != 0) {
         reorder(set, count, soft, report);

@@ -17,17 +17,19 @@
  * [S1] who begins a wait:  wait word; load lw_tick_asleep, seq_cst  <->  the thread:  asleep; heavy
  *      fence; look at all waits.
  * Where no runtime is there is no such thread.  Then who begins a wait looks at once, and who else
- * has changed something (a hold was handed on, the detector turned on) leaves a note and looks if
- * nobody decides just then; if somebody does, that one looks when it has decided.  So it waits for
- * nobody, and may be in a user's function.  What the thread has not come to is looked at when it
- * has ended.
+ * has changed something (a hold was handed on, the detector turned on, a deadline has ended a wait
+ * of a set that may have hidden another one) leaves a note and looks if nobody decides just then;
+ * if somebody does, that one looks when it has decided.  So it waits for nobody, and may be in a
+ * user's function.  What the thread has not come to is looked at when it has ended.
  *
  * [S2] what a task says of its wait -> the look that it asks for:  due = 0, release  ->  swap,
  *      acquire.
  * [S3] what was changed; left = 1; load whether the thread is there  <->  the thread is not there
  *      any more; load left; all seq_cst.
  * [S4] what was changed; left = 1; look whether another decides  <->  decides no more; load left;
- *      all seq_cst.  Who looks takes the note first: swap, acquire. */
+ *      all seq_cst.  Who looks takes the note first: swap, acquire.
+ * [S5] its wait ends by a deadline; timed_out += 1; load hides  <->  hides = 1; load timed_out,
+ *      which is not what it was before the waits were looked at; all seq_cst. */
 #include "locksmith/ages.h"
 #include "locksmith/graph.h"
 #include "runtime/os/os.h"
@@ -49,6 +51,8 @@ static struct {
     bool stands;     /* the last graph had a set that was told of before, ... */
     lw_nsec until;   /* ... and this is when a deadline ends the first of them */
     uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
+    uint32_t hides;  /* anyone; 1: a set stands, and a deadline ends one of its waits */
+    uint32_t timed_out, seen; /* anyone; so many guests' waits, and when it was begun to decide */
     uint64_t judged; /* the waits of the last graph */
     uint32_t start;  /* the slot at which the next graph begins, if the last had no room for all */
 } sweep = {.until = LW_FOREVER};
@@ -189,6 +193,7 @@ static int judge(const struct look *look)
 
     sweep.stands = false;
     sweep.until = LW_FOREVER;
+    lw_store_rlx(&sweep.hides, 0);
     if (!solve(look))
         return 0;
     while ((count = lw_graph_find(&sweep.graph)) != 0) {
@@ -234,12 +239,39 @@ static int look(const lw_detector_options *options, lw_nsec now, bool all, bool 
     return verdicts;
 }
 
+static void leave_note(void)
+{
+    lw_store_sc(&sweep.left, 1); /* [S3] [S4] */
+}
+
+void lw_sweep_begins(void)
+{
+    sweep.seen = lw_load_sc(&sweep.timed_out); /* [S5] */
+}
+
+/* Of what we have looked at some is to be looked at again once a deadline has ended a wait. */
+static void look_again_when_timed_out(void)
+{
+    lw_store_sc(&sweep.hides, 1);                       /* [S5] */
+    if (lw_load_sc(&sweep.timed_out) != sweep.seen) /* [S5] */
+        leave_note();
+}
+
 /* Another circle may be there that this one has hidden; and who goes on then need not wait for
  * anything any more, and so tell us. */
 void lw_sweep_stands(lw_nsec deadline)
 {
     sweep.stands = true;
     sweep.until = earlier(sweep.until, deadline);
+    if (deadline != LW_FOREVER)
+        look_again_when_timed_out();
+}
+
+void lw_sweep_timed_out(void)
+{
+    (void)lw_add_sc(&sweep.timed_out, 1); /* [S5] */
+    if (lw_load_sc(&sweep.hides) != 0) /* [S5] */
+        lw_sweep_soon();
 }
 
 int lw_sweep_now(void)
@@ -250,10 +282,14 @@ int lw_sweep_now(void)
     int verdicts;
 
     (void)lw_swap_acq_rel(&sweep.left, 0); /* [S4] */
+    lw_sweep_begins();
     verdicts = lw_ask_look(now);
     lw_detector_options_now(&options);
     lw_ages_come(now);
-    return verdicts + look(&options, now, true, &settled, &next);
+    verdicts += look(&options, now, true, &settled, &next);
+    if (!settled) /* a set that was none, since one is about to time out, hides another one, too */
+        look_again_when_timed_out();
+    return verdicts;
 }
 
 void lw_sweep_alone(void)
@@ -285,11 +321,6 @@ void lw_sweep_notice(bool soon)
         lw_store_rel(&sweep.due, 0); /* [S2] */
     if (asleep || (soon && may_poke()))
         lw_tick_wake();
-}
-
-static void leave_note(void)
-{
-    lw_store_sc(&sweep.left, 1); /* [S3] [S4] */
 }
 
 bool lw_sweep_is_left(void)

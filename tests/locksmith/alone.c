@@ -178,6 +178,119 @@ Test(alone, what_was_only_told_of_is_broken_by_who_says_so)
     end_pair(&pair);
 }
 
+/* ---- a deadline */
+
+/* 2 has `first`, and is to write what the two others read, who wait for `first`: two circles, of
+ * which one hides the other. */
+static struct {
+    lw_mutex first;
+    lw_rwlock shared;
+    int timed; /* 0 or 1: whose wait has this deadline */
+    lw_nsec deadline;
+    bool go[3];
+    pthread_t threads[3];
+    lw_task selves[3];
+    int results[3];
+} knot;
+
+static void say_who_of_knot(int index)
+{
+    cr_assert_eq(lw_thread_attach(), 0);
+    __atomic_store_n(&knot.selves[index].id, lw_self().id, __ATOMIC_RELEASE);
+    AWAIT(__atomic_load_n(&knot.go[index], __ATOMIC_ACQUIRE));
+}
+
+static void *read_then_first(void *arg)
+{
+    int index = (int)(intptr_t)arg;
+
+    cr_assert_eq(lw_acquire(&knot.shared.read, LW_FOREVER), 0);
+    say_who_of_knot(index);
+    knot.results[index] =
+        lw_mutex_acquire(&knot.first, index == knot.timed ? knot.deadline : LW_FOREVER);
+    if (knot.results[index] == 0)
+        cr_assert_eq(lw_mutex_release(&knot.first), 0);
+    cr_assert_eq(lw_release(&knot.shared.read), 0);
+    return NULL;
+}
+
+static void *first_then_write(void *arg)
+{
+    int index = (int)(intptr_t)arg;
+
+    cr_assert_eq(lw_mutex_acquire(&knot.first, LW_FOREVER), 0);
+    say_who_of_knot(index);
+    knot.results[index] = lw_acquire(&knot.shared.write, LW_FOREVER);
+    if (knot.results[index] == 0)
+        cr_assert_eq(lw_release(&knot.shared.write), 0);
+    cr_assert_eq(lw_mutex_release(&knot.first), 0);
+    return NULL;
+}
+
+static void start_of_knot(int index)
+{
+    void *(*act)(void *) = index == 2 ? first_then_write : read_then_first;
+
+    cr_assert_eq(pthread_create(&knot.threads[index], NULL, act, (void *)(intptr_t)index), 0);
+    AWAIT(__atomic_load_n(&knot.selves[index].id, __ATOMIC_ACQUIRE) != 0);
+}
+
+static void go_of_knot(int index)
+{
+    __atomic_store_n(&knot.go[index], true, __ATOMIC_RELEASE);
+    AWAIT(is_waiting(knot.selves[index]));
+}
+
+static bool is_told_of(lw_task task)
+{
+    for (size_t i = 0; i < heard.members; i++)
+        if (heard.member[i].task.id == task.id)
+            return true;
+    return false;
+}
+
+/* True: the circle that is told of at first is the one that a deadline ends.  Which one that is
+ * depends on where the records are. */
+static bool tie_and_time_out(bool timed_is_first)
+{
+    bool hidden;
+    int other;
+
+    memset(&knot, 0, sizeof knot);
+    knot.first = (lw_mutex)LW_MUTEX_INIT("first");
+    knot.shared = (lw_rwlock)LW_RWLOCK_INIT("shared", LW_RWLOCK_PHASE_FAIR);
+    knot.deadline = lw_now() + 300 * LW_MS;
+    hear_with(LW_DETECTOR_REPORT, 0);
+    forget_heard();
+    for (int i = 2; i >= 0; i--)
+        start_of_knot(i);
+    knot.timed =
+        (lw_record_of(knot.selves[0].id) < lw_record_of(knot.selves[1].id)) == timed_is_first;
+    other = 1 - knot.timed;
+    for (int i = 0; i < 3; i++)
+        go_of_knot(i);
+    AWAIT(told() != 0);
+    hidden = is_told_of(knot.selves[knot.timed]);
+    cr_assert_eq(pthread_join(knot.threads[knot.timed], NULL), 0);
+    cr_assert_eq(knot.results[knot.timed], -ETIMEDOUT);
+    cr_assert_eq(told(), hidden ? 2 : 1, "before that one goes on");
+    cr_assert_eq(heard.verdict, LW_VERDICT_DEADLOCK);
+    cr_assert_eq(heard.members, 2);
+    cr_assert(is_told_of(knot.selves[other]) && is_told_of(knot.selves[2]));
+    hear_with(LW_DETECTOR_FORCE, 0);
+    cr_assert_eq(pthread_join(knot.threads[other], NULL), 0);
+    cr_assert_eq(pthread_join(knot.threads[2], NULL), 0);
+    cr_assert_eq((knot.results[other] == -EDEADLK) + (knot.results[2] == -EDEADLK), 1);
+    return hidden;
+}
+
+Test(alone, a_circle_behind_one_that_a_deadline_ends_is_told_of_by_then)
+{
+    bool hidden = tie_and_time_out(false);
+
+    cr_assert(tie_and_time_out(true) != hidden, "or the law says nothing");
+}
+
 /* ---- the end of a runtime */
 
 static uint32_t duties;
