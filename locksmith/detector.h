@@ -95,12 +95,9 @@ unsigned lw_holds_against(const struct lw_cold *holder, uint64_t object, unsigne
  * to be awake, and (soon) to look before long. */
 void lw_sweep_notice(bool soon);
 
-/* The same, where there is no runtime, and so nobody else who would look: by a thread that begins a
- * wait, and now. */
-void lw_sweep_alone(void);
-
-/* lw_owner_changed of lock.h: before long by the thread; where there is none before this returns,
- * unless another decides just then, who looks when it has. */
+/* lw_owner_changed of lock.h, and where there is no runtime also by a thread that begins a wait:
+ * before long by the thread that looks; where there is none before this returns, unless another
+ * decides just then, who looks when it has. */
 void lw_sweep_soon(void);
 
 /* A set stays until that deadline, or LW_FOREVER, and may hide another one.  By one who decides. */

@@ -16,11 +16,12 @@
  *
  * [S1] who begins a wait:  wait word; load lw_tick_asleep, seq_cst  <->  the thread:  asleep; heavy
  *      fence; look at all waits.
- * Where no runtime is there is no such thread.  Then who begins a wait looks at once, and who else
- * has changed something (a hold was handed on, the detector turned on, a deadline has ended a wait
- * of a set that may have hidden another one) leaves a note and looks if nobody decides just then;
- * if somebody does, that one looks when it has decided.  So it waits for nobody, and may be in a
- * user's function.  What the thread has not come to is looked at when it has ended.
+ * Where no runtime is there is no such thread.  Then who begins a wait, or has changed something (a
+ * hold was handed on, the detector turned on, a deadline has ended a wait of a set that may have
+ * hidden another one) leaves a note, and looks if nobody decides just then; if somebody does, that
+ * one looks when it has decided.  So nobody waits for who decides, and is in a user's function
+ * perhaps: it may have been granted what it waits for.  What the thread has not come to is looked
+ * at when it has ended.
  *
  * [S2] what a task says of its wait -> the look that it asks for:  due = 0, release  ->  swap,
  *      acquire.
@@ -290,14 +291,6 @@ int lw_sweep_now(void)
     if (!settled) /* a set that was none, since one is about to time out, hides another one, too */
         look_again_when_timed_out();
     return verdicts;
-}
-
-void lw_sweep_alone(void)
-{
-    if (!lw_deciding_await())
-        return;
-    (void)lw_sweep_now();
-    lw_deciding_end();
 }
 
 /* ---- when */

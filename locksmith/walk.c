@@ -264,7 +264,7 @@ bool lw_walk(struct lw_record *me, uint64_t wait)
     if (lw_modes_against(kind) != 0 || kind == LW_WAIT_JOIN)
         over = look_for_circle(me, wait, &clear);
     if (!over && !clear && !lw_tick_runs())
-        lw_sweep_alone();
+        lw_sweep_soon();
     else if (!over)
         lw_sweep_notice(!clear);
     return over;

@@ -114,6 +114,43 @@ Test(alone, a_transfer_while_another_decides_is_left_to_that_one)
     end_pair(&pair);
 }
 
+static bool go;
+
+static void *take_first_then_second(void *arg)
+{
+    struct pair *pair = arg;
+
+    cr_assert_eq(lw_mutex_acquire(&pair->first, LW_FOREVER), 0);
+    say_who(pair, 1);
+    AWAIT(__atomic_load_n(&go, __ATOMIC_ACQUIRE));
+    pair->results[1] = lw_mutex_acquire(&pair->second, LW_FOREVER);
+    if (pair->results[1] == 0)
+        cr_assert_eq(lw_mutex_release(&pair->second), 0);
+    cr_assert_eq(lw_mutex_release(&pair->first), 0);
+    return NULL;
+}
+
+/* Who decides may be in a user's function, and that wait for whoever is granted a lock. */
+Test(alone, who_closes_a_circle_while_another_decides_does_not_wait_for_that_one)
+{
+    struct pair pair = {.first = LW_MUTEX_INIT("first"), .second = LW_MUTEX_INIT("second")};
+
+    forget_heard();
+    cr_assert_eq(pthread_create(&pair.threads[1], NULL, take_first_then_second, &pair), 0);
+    AWAIT(__atomic_load_n(&pair.selves[1].id, __ATOMIC_ACQUIRE) != 0);
+    start(&pair, 0, take_second_then_first);
+    AWAIT(lw_deciding_begin());
+    __atomic_store_n(&go, true, __ATOMIC_RELEASE);
+    AWAIT(is_waiting(pair.selves[1]));
+    cr_assert_eq(lw_purge_waiters(&pair.first.lock), 1);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_join(pair.threads[i], NULL), 0);
+    cr_assert_eq(pair.results[0], -EPIPE);
+    cr_assert_eq(pair.results[1], 0);
+    lw_deciding_end();
+    cr_assert_eq(told(), 0, "it was over before anybody could look");
+}
+
 static struct pair other_pair;
 
 static void hand_over_another(const lw_report *report, void *arg)

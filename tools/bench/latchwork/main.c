@@ -47,6 +47,7 @@ static const struct {
     { "rate_limit1", rate_limit1 },
     { "once1", once1 },
     { "event1", event1 },
+    { "bare1", bare1 },
     { "deadlock2", deadlock },
     { "deadlock100", deadlock },
     { "deadlock1000", deadlock },

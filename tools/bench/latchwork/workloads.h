@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 lw_fn spawn_batch, spawn_all, spawn_all_join, fib, skynet, yield2, yield1000, pingpong, chan,
-    selects, locks, readers, condition, barrier8, rate_limit1, once1, event1, deadlock, scan,
+    selects, locks, readers, condition, barrier8, rate_limit1, once1, event1, bare1, deadlock, scan,
     transfers, herd, sleepers, parked, wake, echo;
 
 #endif

@@ -224,6 +224,11 @@ WORKLOADS = (
              sizes={"pthread": 100_000, "nsync": 100_000}),
     Workload("barrier8", "barrier8", 200_000, 5_000, RLOCKS, (Figure("ns"),),
              "eight tasks meet, again and again; per meeting", sizes={"pthread": 20_000}),
+    Workload("bare1", "bare1", 100, 5, (OWN,), (
+        Figure("ns", "with"), Figure("ns", "without"),
+        Figure("ns", "more", goal={1: 2})),
+        "one task under one mutex, and the same where nothing is noted for the locksmith; "
+        "per pair", workers=(1,)),
     deadlock(2, 20_000, 500, goal=5),
     deadlock(100, 200, 20, goal=50),
     deadlock(1000, 50, 5, goal=2000),
