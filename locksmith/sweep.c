@@ -5,7 +5,7 @@
  * The thread that watches the workers does it (tick.c).  Most looks are short: of each record the
  * wait word and the age.  Only when there are waits that are old, and others than at the last look,
  * the graph is made.  So what it costs does not depend on how much is held, and next to nothing
- * while nobody waits for long; if it costs more than a fiftieth of the time it is done less often,
+ * while nobody waits for long; if it costs more than a hundredth of the time it is done less often,
  * or, if walks ask for it again and again, than a tenth.  That is time on a processor: where others
  * had the processor meanwhile, or nobody did, it is not to be looked at less often for that.
  *
@@ -37,15 +37,18 @@
 #include "runtime/worker.h"
 
 #define OLD (10 * LW_MS) /* so long a wait is reason enough to look into all of them */
-#define SHARE 50         /* a look takes so small a part of the time, ... */
+#define SHARE 100        /* a look takes so small a part of the time, ... */
 #define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again */
 #define LOOKING LW_FOREVER /* in the place of the moment when the next one is due */
-#define POKE_EVERY (1 * LW_MS)
+#define POKE_EVERY (1 * LW_MS)  /* the thread is woken for a look not more often, at first, ... */
+#define POKE_MAX (10 * LW_MS)   /* ... and half as often after each that finds nothing, to this; */
+#define POKE_REST (100 * LW_MS) /* until it was not woken for so long */
 
 static struct {
     struct lw_graph graph;
     lw_nsec due;     /* anyone; 0: now */
-    lw_nsec poked;   /* anyone; when the thread was last woken for that */
+    lw_nsec poked;   /* anyone; when the thread was last woken for that, ... */
+    lw_nsec pause;   /* anyone; ... and how long it is not to be then */
     lw_nsec period;
     lw_nsec rest;    /* anyone; not before this moment, ... */
     lw_nsec unasked; /* anyone; ... and if nobody asks, not before this one */
@@ -295,15 +298,18 @@ int lw_sweep_now(void)
 
 /* ---- when */
 
-/* Not more often than there is something to be gained by it. */
+/* Not more often than there is something to be gained by it: a program may wait for groups, say,
+ * thousands of times a second with locks that others want, and never be in a circle. */
 static bool may_poke(void)
 {
-    lw_nsec now = lw_sys.now();
-    bool may = now - lw_load_rlx(&sweep.poked) >= POKE_EVERY;
+    lw_nsec now = lw_sys.now(), since = now - lw_load_rlx(&sweep.poked);
+    lw_nsec pause = since < POKE_REST ? lw_load_rlx(&sweep.pause) : 0;
 
-    if (may)
-        lw_store_rlx(&sweep.poked, now);
-    return may;
+    if (since < pause)
+        return false;
+    lw_store_rlx(&sweep.poked, now);
+    lw_store_rlx(&sweep.pause, pause == 0 ? POKE_EVERY : earlier(2 * pause, POKE_MAX));
+    return true;
 }
 
 void lw_sweep_notice(bool soon)
@@ -347,6 +353,8 @@ void lw_sweep_anew(void)
 /* How long until the next one, after one that used so much time. */
 static lw_nsec next_period(const lw_detector_options *options, lw_nsec used, bool found)
 {
+    if (found)
+        lw_store_rlx(&sweep.pause, POKE_EVERY);
     if (found)
         sweep.period = options->period_min;
     else if (sweep.period < OLD || sweep.start != 0) /* the rest is still to be looked at */

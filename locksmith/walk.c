@@ -112,14 +112,17 @@ static uint64_t owner_of(const struct lw_cold *waiter)
     return 0;
 }
 
-/* Who has to go on first, so that the wait can end; NULL: not one task, or it is not known. */
-static struct lw_record *next_after(struct lw_record *record, struct lw_record *me)
+/* Who has to go on first, so that the wait can end; NULL: not one task, or it is not known.
+ * *clear: nobody has to; it ends by what no task has.  If that is said of a later wait than the one
+ * that was seen, that one began after ours, and looks for itself. */
+static struct lw_record *next_after(struct lw_record *record, struct lw_record *me, bool *clear)
 {
     const struct lw_cold *cold = lw_record_cold(record);
     unsigned kind = lw_load_rlx(&cold->kind), modes = lw_modes_against(kind) & ~(unsigned)UNITS;
     unsigned mine = 0;
     uint64_t id = 0;
 
+    *clear = !lw_is_in_graph(kind);
     if (modes != 0 && record != me)
         mine = lw_holds_against(lw_record_cold(me), lw_load_rlx(&cold->object), modes);
     if (mine == SHARED) /* others may read it as well, and be in circles that share this wait */
@@ -190,6 +193,7 @@ static uint32_t walk(struct lw_record *me, uint64_t wait, struct lw_suspect *pat
 {
     struct lw_record *record = me, *passed = NULL;
     uint32_t count = 0;
+    bool clear;
 
     *unclear = true;
     do {
@@ -197,8 +201,8 @@ static uint32_t walk(struct lw_record *me, uint64_t wait, struct lw_suspect *pat
         if (*far)
             return 0;
         path[count++] = (struct lw_suspect){record, wait, 1, false};
-        *unclear = true;
-        record = next_after(record, me);
+        record = next_after(record, me, &clear);
+        *unclear = !clear;
         if (record == NULL || record == passed) /* or it is in a circle without me (Brent, 1980) */
             return 0;
         if ((count & (count - 1)) == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a task holds, on the third line of its cold record: the locks it owns, in the order in which
- * it took them, each with the place in the program where that was.  So the detector, a report and
- * the end of the task know it without a list of locks anywhere.
+/* What a task holds, on the third line of its cold record, but for the count: the locks it owns, in
+ * the order in which it took them, each with the place in the program where that was.  So the
+ * detector, a report and the end of the task know it without a list of locks anywhere.
  *
  *     entry.lock   address of the lock | mode:3
  *     entry.site   call site:48 | class of the data:3 | coarse milliseconds when taken:13

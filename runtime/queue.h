@@ -13,7 +13,7 @@
  * nobody touches it but under the guard of its object, or, having claimed its wait, until that is
  * over. */
 enum { LW_ARM_BYTES = 128 };
-_Static_assert(offsetof(struct lw_cold, units) + 2 <= LW_ARM_BYTES, "all that is said of a wait");
+_Static_assert(offsetof(struct lw_cold, ticket) + 4 <= LW_ARM_BYTES, "all that is said of a wait");
 
 LW_INLINE struct lw_cold *lw_node_cold(struct lw_node *node)
 {

@@ -149,10 +149,8 @@ struct lw_cold {
     struct lw_node node;
     int64_t deadline;
     uint32_t since;         /* coarse milliseconds; of the wait, and when it last gave way */
-    union {
-        uint32_t forced_at;
-        uint32_t overtaken; /* LW_OVERTAKE: of the waiter that it passes, the end of `arrival` */
-    };
+    uint8_t kind, mode;     /* enum lw_wait_kind */
+    uint16_t units;
     const void *site;
     /* line 2: more of the wait */
     void *data;             /* where a waker delivers, or what it takes */
@@ -168,11 +166,13 @@ struct lw_cold {
     void *child;            /* heap link of priority queues */
     void *holds_more;
     uint32_t ticket;
-    uint8_t kind, mode;     /* enum lw_wait_kind */
-    uint16_t units;
-    /* line 3: what is held; written by the owner only */
+    uint32_t nheld;         /* here, since each wait that begins looks at it */
+    /* line 3: what is held; written by the owner only, but `overtaken` */
     uint64_t id;
-    uint32_t nheld;
+    union {
+        uint32_t forced_at;
+        uint32_t overtaken; /* LW_OVERTAKE: of the waiter that it passes, the end of `arrival` */
+    };
     uint16_t holds_lost;
     uint16_t shields;
     struct lw_hold held[LW_HOLDS_INLINE];

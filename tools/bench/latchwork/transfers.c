@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum { CROWD = 64, ACCOUNTS = 100, EACH = 4000, FIRST = 1000, YIELDS = 4 };
-enum { HERD = 10000, HERD_ROUNDS = 20 };
+enum { HERD = 10000, HERD_ROUNDS = 100 };
 
 static struct account {
     _Alignas(64) lw_mutex mutex;
