@@ -260,7 +260,7 @@ static const struct outcome *look_at(struct ask *ask, lw_nsec now)
     if (ask->request != NULL)
         lw_request_look(ask->request, &news);
     ask->until = news.until;
-    ask->extended |= news.answered && news.answer == LW_ANSWER_LATER;
+    ask->extended |= news.extended;
     if (is_answer(&news))
         return &answers[news.answer];
     if (news.ended) /* with it */

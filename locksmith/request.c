@@ -41,7 +41,7 @@ enum state { FREE, CLAIMED, POSTED };
 
 struct lw_request {
     enum state state;
-    bool interrupts, answered, ended;
+    bool interrupts, answered, extended, ended;
     lw_lock *lock;
     lw_locksmith *smith;
     const void *info;
@@ -134,7 +134,7 @@ int lw_request_claim(lw_lock *lock, lw_locksmith *smith, struct lw_request **req
         found->lock = lock;
         found->smith = smith;
         found->asker = 0;
-        found->answered = found->ended = false;
+        found->answered = found->extended = found->ended = false;
     }
     leave();
     *request = found;
@@ -153,7 +153,7 @@ static void post(struct lw_request *request, bool interrupts)
 
     request->state = POSTED;
     request->ticket = ++tickets;
-    request->answered = request->ended = false;
+    request->answered = request->extended = request->ended = false;
     request->interrupts = interrupts;
     request->asker = request->smith != NULL ? my_id(me) : 0;
     if (interrupts)
@@ -201,6 +201,7 @@ static void look(struct lw_request *request, struct lw_request_news *news)
         .answer = request->answer,
         .status = request->status,
         .answered = request->answered,
+        .extended = request->extended,
         .ended = request->ended,
     };
     if (request->answered && request->answer == LW_ANSWER_LATER)
@@ -337,8 +338,10 @@ int lw_force_answer(const lw_force_request *request, lw_answer answer, intptr_t 
         posted->answered = true;
         posted->answer = answer;
         posted->value = value;
-        if (answer == LW_ANSWER_LATER)
+        if (answer == LW_ANSWER_LATER) {
             posted->until = later < posted->at_most ? later : posted->at_most;
+            posted->extended = true;
+        }
         asker = answered(posted);
     }
     leave_for(asker);

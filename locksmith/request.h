@@ -49,6 +49,7 @@ struct lw_request_news {
     lw_answer answer;
     int status;      /* ended: of the owner */
     bool answered;   /* since the last look, if it is LATER; and else for good */
+    bool extended;   /* LATER was answered at some time, whatever has been since */
     bool ended;      /* the owner has; if the detector asks: with the lock */
 };
 void lw_request_look(struct lw_request *request, struct lw_request_news *news);
