@@ -41,8 +41,8 @@
 #define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again */
 #define LOOKING LW_FOREVER /* in the place of the moment when the next one is due */
 #define POKE_EVERY (1 * LW_MS)  /* the thread is woken for a look not more often, at first, ... */
-#define POKE_MAX (10 * LW_MS)   /* ... and half as often after each that finds nothing, to this; */
-#define POKE_REST (100 * LW_MS) /* until it was not woken for so long */
+#define POKE_MAX (100 * LW_MS)  /* ... and half as often after each that finds nothing, to this; */
+#define POKE_REST (1 * LW_SEC)  /* until it was not woken for so long */
 
 static struct {
     struct lw_graph graph;

@@ -286,7 +286,7 @@ WORKLOADS = (
              kv({"memcached": {1: 681}}, {"memcached": {1: 2471}}),
              "the same with 16 requests in flight (memcached sends each answer of GETs by itself)",
              "kv_own", (1,), (1, 2), depth=16),
-    Workload("bank", "bank", 2, 1, (OWN,), (
+    Workload("bank", "bank", 1, 1, (OWN,), (
         Figure("ns", "cpu_on"), Figure("ns", "cpu_off"),
         Figure("x", "cpu_ratio", scaled=False, goal={1: 1.01, 2: 1.01})),
         "the load of tools/run, in order: CPU of the server per transfer, detector on and off",

@@ -17,7 +17,7 @@ from .programs import Failed, Reading, Server, call, cpu_time, cpus, cpus_of, pe
 ECHO_SECONDS, ECHO_SECONDS_QUICK = 3.0, 0.3
 KV_SECONDS, KV_SECONDS_QUICK = 2.0, 0.2
 KV_CLIENTS = 50
-BANK_TURNS = "on off off on on off off on".split()
+BANK_SERVERS, BANK_QUADS = 4, 4  # pairs of servers, and turns on, off, off, on of each pair
 
 
 class Missing(Exception):
@@ -118,26 +118,36 @@ class Bench:
         return readings
 
     def _bank(self, workload, _, workers, seconds):
-        """The ratio is that of the medians; turns are mixed, as the machine changes."""
-        load, per_transfer = self._program("latchkv-bank"), {"on": [], "off": []}
-        before = self._cas_pair()
-        for turn in BANK_TURNS[:2] if self.quick else BANK_TURNS:
-            command = lambda port: [self._program("latchkv"), "--bind", "127.0.0.1", "--port", port,
-                                    "--workers", workers,
-                                    "--locksmith", "yes" if turn == "on" else "no"]
-            with Server(command, cpus_of(workers)) as server:
-                used = cpu_time(server.pid)
-                said = call([load, "--port", server.port, "--seconds", seconds, "--in-order", 1,
-                             "--workers", 1], self._load_cpu(), self.timeout)
-                used = cpu_time(server.pid) - used
-                high = peak(server.pid)
-            transfers = int(re.search(r"^transfers +(\d+)", said, re.MULTILINE).group(1))
-            per_transfer[turn].append(used * 1e9 / transfers)
+        """Two servers, one with the detector on, take turns, so that what else the machine does
+        meets both; and anew from time to time, since how a process lies in memory counts, too."""
+        pairs, quads = (1, 1) if self.quick else (BANK_SERVERS, BANK_QUADS)
+        before, readings = self._cas_pair(), {"on": [], "off": [], "ratio": []}
+        for _ in range(pairs):
+            with self._bank_server(workers, "yes") as on, self._bank_server(workers, "no") as off:
+                for _ in range(quads):
+                    turns = [self._bank_turn(server, seconds) for server in (on, off, off, on)]
+                    used = {"on": turns[0] + turns[3], "off": turns[1] + turns[2]}
+                    for way, time in used.items():
+                        readings[way].append(time / 2)
+                    readings["ratio"].append(used["on"] / used["off"])
+                high = peak(on.pid)
         pair = (before + self._cas_pair()) / 2
-        on, off = (statistics.median(per_transfer[turn]) for turn in ("on", "off"))
-        return [Reading("bank", figure, catalogue.OWN, workers, seconds, value, unit, high, pair)
-                for figure, value, unit in (("cpu_on", on, "ns"), ("cpu_off", off, "ns"),
-                                            ("cpu_ratio", on / off, "x"))]
+        return [Reading("bank", "cpu_" + figure, catalogue.OWN, workers, seconds,
+                        statistics.median(values), "x" if figure == "ratio" else "ns", high, pair)
+                for figure, values in readings.items()]
+
+    def _bank_server(self, workers, locksmith):
+        return Server(lambda port: [self._program("latchkv"), "--bind", "127.0.0.1", "--port", port,
+                                    "--workers", workers, "--locksmith", locksmith],
+                      cpus_of(workers))
+
+    def _bank_turn(self, server, seconds):
+        """CPU of the server per transfer, in ns."""
+        used = cpu_time(server.pid)
+        said = call([self._program("latchkv-bank"), "--port", server.port, "--seconds", seconds,
+                     "--in-order", 1, "--workers", 1], self._load_cpu(), self.timeout)
+        used = cpu_time(server.pid) - used
+        return used * 1e9 / int(re.search(r"^transfers +(\d+)", said, re.MULTILINE).group(1))
 
     def _cas_pair(self):
         program = self._program("bench-machine")
