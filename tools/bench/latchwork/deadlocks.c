@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What it takes to find a deadlock.  deadlock2, deadlock100, deadlock1000: so many tasks wait for
  * each other in a circle; from the beginning of the acquire that closes it to the return of the
- * one that gives way.  deadlock2_other: that one is not who closes it, but waits already.  scan: a
- * look at n tasks that wait for a lock, by who has it; per task. */
+ * one that gives way.  deadlock2_other: that one is not who closes it, but waits already. */
 #include "crowd.h"
 
 #include <errno.h>
@@ -10,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCANS = 20, MORE_LOCKS = 8 };
+enum { MORE_LOCKS = 8 };
 
 static struct circle {
     long size;
@@ -125,48 +124,5 @@ int deadlock(void *arg)
     bench_add(bench, "p50", (double)bench_quantile(times, bench->n, 0.5) / 1000, "us");
     bench_add(bench, "p99", (double)bench_quantile(times, bench->n, 0.99) / 1000, "us");
     free(times);
-    return 0;
-}
-
-static int wait_for_it(void *lock)
-{
-    int err = lw_mutex_acquire(lock, LW_FOREVER);
-
-    return err < 0 ? err : lw_mutex_release(lock);
-}
-
-int scan(void *arg)
-{
-    struct bench *bench = arg;
-    lw_mutex lock = LW_MUTEX_INIT("lock");
-    lw_group group = LW_GROUP_INIT(0);
-    int64_t best = INT64_MAX;
-    int status;
-
-    turn_on();
-    bench_check(lw_mutex_acquire(&lock, LW_FOREVER), "acquire");
-    LW_SCOPE(&group.scope, LW_FOREVER, status) {
-        for (long i = 0; i < bench->n && status == 0; i++)
-            status = lw_group_spawn(&group, wait_for_it, &lock, NULL);
-        bench_check(lw_sleep(lw_in(100 * LW_MS)), "sleep"); /* all have come to wait */
-        for (int done = 0; done < SCANS;) {
-            int64_t began = bench_now(), took;
-            int found = lw_detector_scan();
-
-            took = bench_now() - began;
-            if (found == -EBUSY) { /* the detector's thread does just that */
-                bench_check(lw_sleep(lw_in(LW_MS)), "sleep");
-                continue;
-            }
-            if (found != 0)
-                bench_fail("a scan found %d", found);
-            done++;
-            if (took < best)
-                best = took;
-        }
-        bench_check(lw_mutex_release(&lock), "release");
-    }
-    bench_check(status, "the group");
-    bench_add(bench, "", (double)best / (double)bench->n, "ns");
     return 0;
 }

@@ -235,8 +235,9 @@ WORKLOADS = (
     Workload("deadlock2_other", "deadlock2_other", 500, 100, (OWN,), (
         Figure("us", "p50", goal={1: 50, 2: 50}), Figure("us", "p99", scaled=False)),
         "as deadlock2; who gives way is the one that waits already"),
-    Workload("scan", "scan", 100_000, 5_000, (OWN,), (Figure("ns", goal={1: 50}),),
-             "a look for deadlocks at 100,000 tasks that wait; per task", workers=(1,)),
+    Workload("scan", "scan", 100_000, 5_000, (OWN,), (
+        Figure("ns", "whole", goal={1: 50}), Figure("ns", "ages", goal={1: 5})),
+        "a look for deadlocks at 100,000 tasks that wait; per task", workers=(1,)),
     Workload("transfers", "transfers", 40, 2, (OWN,), (
         Figure("ns", "on"), Figure("ns", "off"), Figure("x", "ratio", scaled=False)),
         "64 tasks transfer between 100 accounts, no deadlocks; with the detector on and off"),
