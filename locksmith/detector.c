@@ -143,7 +143,7 @@ static void put(const lw_detector_options *options)
     lw_guard_drop(&detector.guard, GUARD);
     lw_store_rlx(&lw_wait_watcher, options->mode != LW_DETECTOR_OFF ? lw_walk : NULL);
     lw_store_rlx(&lw_owner_changed, options->mode != LW_DETECTOR_OFF ? lw_sweep_soon : NULL);
-    lw_store_rlx(&lw_wait_timed_out, options->mode != LW_DETECTOR_OFF ? lw_sweep_timed_out : NULL);
+    lw_store_rlx(&lw_wait_in_vain, options->mode != LW_DETECTOR_OFF ? lw_sweep_in_vain : NULL);
     lw_store_rlx(&lw_tick_duty, options->mode != LW_DETECTOR_OFF ? lw_sweep : NULL);
 }
 

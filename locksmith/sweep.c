@@ -17,11 +17,11 @@
  * [S1] who begins a wait:  wait word; load lw_tick_asleep, seq_cst  <->  the thread:  asleep; heavy
  *      fence; look at all waits.
  * Where no runtime is there is no such thread.  Then who begins a wait, or has changed something (a
- * hold was handed on, the detector turned on, a deadline has ended a wait of a set that may have
- * hidden another one) leaves a note, and looks if nobody decides just then; if somebody does, that
- * one looks when it has decided.  So nobody waits for who decides, and is in a user's function
- * perhaps: it may have been granted what it waits for.  What the thread has not come to is looked
- * at when it has ended.
+ * hold was handed on, the detector turned on, a wait has ended in vain and with it perhaps a set
+ * that has hidden another one) leaves a note, and looks if nobody decides just then; if somebody
+ * does, that one looks when it has decided.  So nobody waits for who decides, and is in a user's
+ * function perhaps: it may have been granted what it waits for.  What the thread has not come to is
+ * looked at when it has ended.
  *
  * [S2] what a task says of its wait -> the look that it asks for:  due = 0, release  ->  swap,
  *      acquire.
@@ -29,8 +29,8 @@
  *      any more; load left; all seq_cst.
  * [S4] what was changed; left = 1; look whether another decides  <->  decides no more; load left;
  *      all seq_cst.  Who looks takes the note first: swap, acquire.
- * [S5] its wait ends by a deadline; timed_out += 1; load hides  <->  hides = 1; load timed_out,
- *      which is not what it was before the waits were looked at; all seq_cst. */
+ * [S5] a thread's wait ends in vain; vain += 1; load hides  <->  hides = 1; load vain, which is not
+ *      what it was before the waits were looked at; all seq_cst. */
 #include "locksmith/ages.h"
 #include "locksmith/graph.h"
 #include "runtime/os/os.h"
@@ -55,8 +55,9 @@ static struct {
     bool stands;     /* the last graph had a set that was told of before, ... */
     lw_nsec until;   /* ... and this is when a deadline ends the first of them */
     uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
-    uint32_t hides;  /* anyone; 1: a set stands, and a deadline ends one of its waits */
-    uint32_t timed_out, seen; /* anyone; so many guests' waits, and when it was begun to decide */
+    uint32_t hides;  /* anyone; 1: behind a set that is there, or was just now, may be others */
+    uint32_t vain;   /* anyone; so many waits of threads have ended in vain, ... */
+    uint32_t seen;   /* ... and had when it was begun to decide */
     uint64_t judged; /* the waits of the last graph */
     uint32_t start;  /* the slot at which the next graph begins, if the last had no room for all */
 } sweep = {.until = LW_FOREVER};
@@ -104,6 +105,16 @@ static bool is_old(const struct look *look, uint32_t age)
     return look->all || age >= OLD / LW_MS;
 }
 
+/* Of most tasks nothing is in a cache any more when all are looked at. */
+static void prefetch(uint32_t slot, uint32_t slots)
+{
+    enum { AHEAD = 16 };
+    const struct lw_record *record = &lw_records[slot + AHEAD < slots ? slot + AHEAD : slot];
+
+    __builtin_prefetch(record);
+    __builtin_prefetch(lw_record_cold(record));
+}
+
 static void look_at_ages(struct look *look)
 {
     uint32_t slots = lw_registry_slots(), age;
@@ -111,6 +122,7 @@ static void look_at_ages(struct look *look)
     uint64_t wait;
 
     for (uint32_t slot = 0; slot < slots; slot++) {
+        prefetch(slot, slots);
         if (!waits(slot, look->ages.now_ms, &wait, &kind, &age))
             continue;
         lw_ages_see(&look->ages, slot, wait, kind, age);
@@ -142,6 +154,7 @@ static void make_graph(const struct look *look)
     for (uint32_t i = 0; i < slots; i++) {
         uint32_t slot = (start + i) % slots;
 
+        prefetch(slot, slots);
         if (sweep.graph.node_count == sweep.graph.room / 2)
             middle = slot;
         if (waits(slot, look->ages.now_ms, &wait, &kind, &age) && lw_is_in_graph(kind) &&
@@ -250,30 +263,29 @@ static void leave_note(void)
 
 void lw_sweep_begins(void)
 {
-    sweep.seen = lw_load_sc(&sweep.timed_out); /* [S5] */
+    sweep.seen = lw_load_sc(&sweep.vain); /* [S5] */
 }
 
-/* Of what we have looked at some is to be looked at again once a deadline has ended a wait. */
-static void look_again_when_timed_out(void)
+/* All is to be looked at again once a wait has ended in vain: of circles with a member in common
+ * only one is found, and whoever is let go need not wait for anything any more, and so tell us. */
+void lw_sweep_hides(void)
 {
-    lw_store_sc(&sweep.hides, 1);                       /* [S5] */
-    if (lw_load_sc(&sweep.timed_out) != sweep.seen) /* [S5] */
+    lw_store_sc(&sweep.hides, 1);              /* [S5] */
+    if (lw_load_sc(&sweep.vain) != sweep.seen) /* [S5] */
         leave_note();
 }
 
-/* Another circle may be there that this one has hidden; and who goes on then need not wait for
- * anything any more, and so tell us. */
+/* Another circle may be there that this one has hidden. */
 void lw_sweep_stands(lw_nsec deadline)
 {
     sweep.stands = true;
     sweep.until = earlier(sweep.until, deadline);
-    if (deadline != LW_FOREVER)
-        look_again_when_timed_out();
+    lw_sweep_hides();
 }
 
-void lw_sweep_timed_out(void)
+void lw_sweep_in_vain(void)
 {
-    (void)lw_add_sc(&sweep.timed_out, 1); /* [S5] */
+    (void)lw_add_sc(&sweep.vain, 1); /* [S5] */
     if (lw_load_sc(&sweep.hides) != 0) /* [S5] */
         lw_sweep_soon();
 }
@@ -291,8 +303,8 @@ int lw_sweep_now(void)
     lw_detector_options_now(&options);
     lw_ages_come(now);
     verdicts += look(&options, now, true, &settled, &next);
-    if (!settled) /* a set that was none, since one is about to time out, hides another one, too */
-        look_again_when_timed_out();
+    if (!settled) /* a set that was none, since a wait ended just then, hides others, too */
+        lw_sweep_hides();
     return verdicts;
 }
 

@@ -133,7 +133,7 @@ int lw_bounded_semaphore_set_bound(lw_bounded_semaphore *semaphore, int64_t boun
     lw_lock *lock = &semaphore->lock;
     struct lw_wake_batch served = {0};
     uint64_t word, before;
-    bool waits;
+    bool waits, changed;
 
     if (bound < 0 || bound > UINT32_MAX || !lw_permits_are_made(lock))
         return -EINVAL;
@@ -144,8 +144,9 @@ int lw_bounded_semaphore_set_bound(lw_bounded_semaphore *semaphore, int64_t boun
     lw_permits_serve(SORT, lock, word, &served);
     waits = tell_waiters(lock, (uint64_t)bound);
     lw_permits_drop_guard(SORT, lock, word);
+    changed = (waits && word < before) || served.count != 0;
     lw_wake_collected(&served, LW_GRANTED);
-    if (waits && word < before)
+    if (changed) /* and who is served may have been in a set that has hidden another one */
         lw_owner_has_changed();
     return 0;
 }

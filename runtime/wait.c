@@ -59,7 +59,7 @@ int lw_wait_error(const struct lw_record *me, enum lw_outcome outcome)
 
 bool (*lw_wait_watcher)(struct lw_record *me, uint64_t wait);
 void (*lw_wait_gave_way)(struct lw_record *me, bool asked);
-void (*lw_wait_timed_out)(void);
+void (*lw_wait_in_vain)(void);
 
 /* Out of the usual way, as is_cancelled(). */
 static LW_NOINLINE bool is_refused_by(bool (*watcher)(struct lw_record *me, uint64_t wait),
@@ -88,13 +88,12 @@ static void tell_watcher(struct lw_record *me, uint64_t wait)
         (void)watcher(me, wait);
 }
 
-/* Of a thread, whose deadline is kept by nobody else. */
-static void tell_timed_out(void)
+static void tell_in_vain(void)
 {
-    void (*timed_out)(void) = lw_load_rlx(&lw_wait_timed_out);
+    void (*in_vain)(void) = lw_load_rlx(&lw_wait_in_vain);
 
-    if (timed_out != NULL)
-        timed_out();
+    if (in_vain != NULL)
+        in_vain();
 }
 
 LW_INLINE enum lw_outcome outcome_of(uint64_t wait)
@@ -157,8 +156,8 @@ static LW_NOINLINE enum lw_outcome guest_wait(struct lw_record *me, lw_nsec ever
     for (;;) {
         seen = lw_load_acq(&cold->wait); /* [W2] */
         if ((seen & LW_PHASE_MASK) == LW_PHASE_ENDED) {
-            if (outcome_of(seen) == LW_TIMEOUT)
-                tell_timed_out();
+            if (outcome_of(seen) >= LW_TIMEOUT)
+                tell_in_vain();
             lw_errno_put(lw_errno_offset, saved);
             return over(me, seen);
         }

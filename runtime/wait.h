@@ -127,9 +127,9 @@ extern bool (*lw_wait_watcher)(struct lw_record *me, uint64_t wait);
  * was ended by force, before it goes on; asked: by a request, and else by the detector. */
 extern void (*lw_wait_gave_way)(struct lw_record *me, bool asked);
 
-/* Who is told (locksmith/sweep.c) that a deadline has ended the wait of a plain thread, by that one
- * before it goes on; NULL: nobody. */
-extern void (*lw_wait_timed_out)(void);
+/* Who is told (locksmith/sweep.c) that the wait of a plain thread is over without a grant: by that
+ * one, before it goes on; NULL: nobody. */
+extern void (*lw_wait_in_vain)(void);
 
 /* LW_FORCE or LW_ANSWERED was raised in the task's word: end the wait there is, unless it is
  * shielded; else its next one sees the flag. */

@@ -206,7 +206,8 @@ typedef struct lw_detector_options {
      * for it at most 1 s.
      * The function is called by the detector's thread, by the thread whose wait closed the circle,
      * by one that ends with locks, or by one that calls lw_detector_scan(); where no runtime is
-     * there, also by any that begins a wait, has ended the last runtime, or calls lw_transfer(),
+     * there, also by any that begins a wait, whose wait has ended in vain (so a timed one may take
+     * longer by that), has ended the last runtime, or calls lw_transfer(),
      * lw_bounded_semaphore_set_bound() or lw_detector_set().  It may not wait, nor use a lock that
      * tasks hold while they wait; while it runs nothing else is decided. */
     void (*on_report)(const lw_report *report, void *arg);
