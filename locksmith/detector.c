@@ -42,10 +42,7 @@ bool lw_deciding_begin(void)
 {
     uint64_t nobody = 0;
 
-    if (!lw_cas_acq(&detector.deciding, &nobody, 1)) /* [D1] */
-        return false;
-    lw_sweep_begins();
-    return true;
+    return lw_cas_acq(&detector.deciding, &nobody, 1); /* [D1] */
 }
 
 bool lw_deciding_begin_now(void)

@@ -103,14 +103,8 @@ void lw_sweep_soon(void);
 /* A set stays until that deadline, or LW_FOREVER, and may hide another one.  By one who decides. */
 void lw_sweep_stands(lw_nsec deadline);
 
-/* A set was decided on.  By one who decides. */
-void lw_sweep_hides(void);
-
 /* lw_wait_in_vain of wait.h: what stood in the way of a look may do so no more. */
 void lw_sweep_in_vain(void);
-
-/* One begins to decide: before any wait that a set is of is looked at for the last time. */
-void lw_sweep_begins(void);
 
 /* A look was left to who decides, for there is no thread to do it. */
 bool lw_sweep_is_left(void);

@@ -482,8 +482,6 @@ bool lw_resolve(const struct lw_suspect *set, uint32_t count, struct lw_record *
         return false;
     *told = decide(set, count, me, &options, &over);
     if (*told)
-        lw_sweep_hides();
-    if (*told)
         lw_verdict_tell(&options);
     return over;
 }

@@ -57,7 +57,7 @@ static struct {
     uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
     uint32_t hides;  /* anyone; 1: behind a set that is there, or was just now, may be others */
     uint32_t vain;   /* anyone; so many waits of threads have ended in vain, ... */
-    uint32_t seen;   /* ... and had when it was begun to decide */
+    uint32_t seen;   /* ... and had when a look began */
     uint64_t judged; /* the waits of the last graph */
     uint32_t start;  /* the slot at which the next graph begins, if the last had no room for all */
 } sweep = {.until = LW_FOREVER};
@@ -261,14 +261,10 @@ static void leave_note(void)
     lw_store_sc(&sweep.left, 1); /* [S3] [S4] */
 }
 
-void lw_sweep_begins(void)
-{
-    sweep.seen = lw_load_sc(&sweep.vain); /* [S5] */
-}
-
 /* All is to be looked at again once a wait has ended in vain: of circles with a member in common
- * only one is found, and whoever is let go need not wait for anything any more, and so tell us. */
-void lw_sweep_hides(void)
+ * only one is found, and whoever is let go need not wait for anything any more, and so tell us.  Of
+ * a circle that a walk finds nobody waits for two. */
+static void look_again_after_next(void)
 {
     lw_store_sc(&sweep.hides, 1);              /* [S5] */
     if (lw_load_sc(&sweep.vain) != sweep.seen) /* [S5] */
@@ -280,7 +276,7 @@ void lw_sweep_stands(lw_nsec deadline)
 {
     sweep.stands = true;
     sweep.until = earlier(sweep.until, deadline);
-    lw_sweep_hides();
+    look_again_after_next();
 }
 
 void lw_sweep_in_vain(void)
@@ -298,13 +294,13 @@ int lw_sweep_now(void)
     int verdicts;
 
     (void)lw_swap_acq_rel(&sweep.left, 0); /* [S4] */
-    lw_sweep_begins();
+    sweep.seen = lw_load_sc(&sweep.vain);     /* [S5] */
     verdicts = lw_ask_look(now);
     lw_detector_options_now(&options);
     lw_ages_come(now);
     verdicts += look(&options, now, true, &settled, &next);
     if (!settled) /* a set that was none, since a wait ended just then, hides others, too */
-        lw_sweep_hides();
+        look_again_after_next();
     return verdicts;
 }
 

@@ -2,8 +2,8 @@
 /* Plain threads without a runtime, and so without a thread that looks at all waits, in many
  * schedules: circles that have a member in common, of which a look finds one, and that are broken,
  * run out of time, or lose a member to somebody who sends it away, while others look.  Whoever has
- * been let go goes on with what it reads, and waits for no lock: each circle has to be found all the
- * same, or nobody goes on. */
+ * been let go goes on with what it reads, and waits for no lock: each circle has to be found all
+ * the same, or nobody goes on. */
 #include <pthread.h>
 
 #include "locksmith/detector.h"
@@ -71,7 +71,7 @@ static void lock_then_write(void)
         LW_SIM_CHECK(lw_mutex_release(&it.mutexes[i]) == 0);
 }
 
-/* Only those who are in a circle by then, or else the writer. */
+/* Who waits for a mutex: perhaps one of a circle. */
 static void send_away(void)
 {
     for (unsigned i = sim_choose(3); i > 0; i--) {
