@@ -80,7 +80,7 @@ static clockid_t detectors_clock(void)
     (void)closedir(threads);
     if (number == 0)
         bench_fail("there is no thread that looks");
-    return ~number << 3 | PER_THREAD | SCHEDULED;
+    return (clockid_t)(~(unsigned)number << 3 | PER_THREAD | SCHEDULED);
 }
 
 static int64_t time_of(clockid_t clock)
