@@ -143,13 +143,16 @@ static void go(int index)
     __atomic_store_n(&knot.go[index], true, __ATOMIC_RELEASE);
 }
 
-/* In mode FORCE the last one may have been let go by then. */
+/* In mode FORCE the last one may have been let go by then.  Until nobody decides, for what happens
+ * before that is left to who does, and told of later. */
 static void tie(void)
 {
     for (int i = 0; i < PLAYERS; i++) {
         go(i);
         AWAIT(i == WRITER ? told() != 0 : is_waiting(knot.selves[i]));
     }
+    AWAIT(lw_deciding_begin());
+    lw_deciding_end();
 }
 
 static int result_of(int index)

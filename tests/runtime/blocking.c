@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Laws of lw_blocking(): a function either ran to its end or never will, and the caller knows
  * which; what blocks a helper blocks no worker; helpers are as many as were asked for, and end. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -150,15 +153,47 @@ Test(blocking, uses_all_helpers_and_not_one_more)
     assert_no_leaks();
 }
 
+#ifdef LW_TINY
+enum { LEAVING = 1 }; /* it stays for so short a time that the next call may meet it at the door */
+#else
+enum { LEAVING = 0 };
+#endif
+
+/* By their names: who counts all threads counts a spare worker, too, if a call here takes long. */
+static int count_helpers(void)
+{
+    DIR *directory = opendir("/proc/self/task");
+    struct dirent *entry;
+    int count = 0;
+
+    cr_assert_not_null(directory);
+    while ((entry = readdir(directory)) != NULL) {
+        char name[32] = "";
+        FILE *file;
+
+        (void)snprintf(name, sizeof name, "%.15s/comm", entry->d_name);
+        file = fdopen(openat(dirfd(directory), name, O_RDONLY), "r");
+        if (file == NULL) /* it is gone, or no thread */
+            continue;
+        if (fgets(name, sizeof name, file) != NULL)
+            count += strcmp(name, "lw-helper\n") == 0;
+        (void)fclose(file);
+    }
+    (void)closedir(directory);
+    return count;
+}
+
 static int check_threads(void *arg)
 {
-    long before = count_resources().threads;
     uint32_t count = 0;
+    int helpers;
 
     (void)arg;
     for (int i = 0; i < 20; i++)
         cr_assert_eq(lw_blocking(count_up, &count, NULL, LW_FOREVER), 0);
-    cr_assert_leq(count_resources().threads, before + 1, "one call at a time needs one helper");
+    helpers = count_helpers();
+    cr_assert_geq(helpers, 1 - LEAVING);
+    cr_assert_leq(helpers, 1 + LEAVING, "one call at a time needs one helper");
     return 0;
 }
 
