@@ -3,19 +3,20 @@
  * and circles whose members came at the same moment.
  *
  * The thread that watches the workers does it (tick.c).  Most looks are short: of each record the
- * wait word and the age.  Only when there are waits that are old, and others than at the last look,
- * the graph is made.  So what it costs does not depend on how much is held, and next to nothing
- * while nobody waits for long; if it costs more than a hundredth of the time it is done less often,
- * or, if walks ask for it again and again, than a tenth.  That is time on a processor: where others
- * had the processor meanwhile, or nobody did, it is not to be looked at less often for that.
+ * wait word and the age, one line of memory, and nothing of tasks that never ran.  Only when there
+ * are waits that are old, and others than at the last look, the graph is made.  So what it costs
+ * does not depend on how much is held, and next to nothing while nobody waits for long; if it costs
+ * more than a hundredth of the time it is done less often, or, if walks ask for it again and again,
+ * than a tenth.  That is time on a processor: where others had the processor meanwhile, or nobody
+ * did, it is not to be looked at less often for that.
  *
  * It is done after a walk that could not tell, and then less and less often, from every 10 ms to
  * `period_max`, until something is found again.  A wait that is young is left for the next time:
  * not all that its task says of it need be written yet.  When all workers sleep nothing can change:
  * if all waits have been looked at then, and none is young, the thread sleeps, too.
  *
- * [S1] who begins a wait:  wait word; load lw_tick_asleep, seq_cst  <->  the thread:  asleep; heavy
- *      fence; look at all waits.
+ * [S1] who begins a wait:  its page is used (once), wait word; load lw_tick_asleep, seq_cst  <->
+ *      the thread:  asleep; heavy fence; look at all waits, of pages that are used.
  * Where no runtime is there is no such thread.  Then who begins a wait, or has changed something (a
  * hold was handed on, the detector turned on, a wait has ended in vain and with it perhaps a set
  * that has hidden another one) leaves a note, and looks if nobody decides just then; if somebody
@@ -76,20 +77,16 @@ static lw_nsec later(lw_nsec one, lw_nsec other)
 
 struct look {
     struct lw_ages ages;
-    bool all; /* young ones, too */
+    uint32_t graph; /* kinds of waits that are in it, bits 1 << kind */
+    bool all;       /* young ones, too */
     uint32_t old, young;
     uint64_t print; /* of the old ones */
 };
 
 /* *wait: its word; *age in ms. */
-static bool waits(uint32_t slot, uint32_t now_ms, uint64_t *wait, unsigned *kind, uint32_t *age)
+LW_INLINE bool waits(const struct lw_cold *cold, uint32_t now_ms, uint64_t *wait, unsigned *kind,
+                     uint32_t *age)
 {
-    const struct lw_record *record = &lw_records[slot];
-    const struct lw_cold *cold = lw_record_cold(record);
-
-    /* Of one that never ran there is no cold record yet. */
-    if ((lw_load_rlx(&record->place) & (LW_PLACE_STACK | LW_PLACE_GUEST)) == 0)
-        return false;
     *wait = lw_load_acq(&cold->wait); /* [G1] [S1] */
     if ((*wait & LW_PHASE_MASK) != LW_PHASE_WAITING)
         return false;
@@ -105,28 +102,30 @@ static bool is_old(const struct look *look, uint32_t age)
     return look->all || age >= OLD / LW_MS;
 }
 
-/* Of most tasks nothing is in a cache any more when all are looked at. */
-static void prefetch(uint32_t slot, uint32_t slots)
+/* Of most tasks nothing is in a cache any more when all are looked at; neither is where their pages
+ * are, which takes longer to find out than to read what lies there, and so is asked for earlier:
+ * without that a look takes three times as long. */
+LW_INLINE void prefetch(uint32_t slot, uint32_t slots)
 {
-    enum { AHEAD = 16 };
-    const struct lw_record *record = &lw_records[slot + AHEAD < slots ? slot + AHEAD : slot];
+    enum { NEAR = 4 * LW_COLD_PAGE, FAR = 16 * LW_COLD_PAGE };
 
-    __builtin_prefetch(record);
-    __builtin_prefetch(lw_record_cold(record));
+    if (slot % LW_COLD_PAGE == 0 && slot + FAR < slots)
+        __builtin_prefetch(&lw_colds[slot + FAR]);
+    __builtin_prefetch(&lw_colds[slot + NEAR < slots ? slot + NEAR : slot]);
 }
 
-static void look_at_ages(struct look *look)
+static void look_at_page(struct look *look, uint32_t first, uint32_t slots)
 {
-    uint32_t slots = lw_registry_slots(), age;
+    uint32_t age;
     unsigned kind;
     uint64_t wait;
 
-    for (uint32_t slot = 0; slot < slots; slot++) {
+    for (uint32_t slot = first; slot < first + LW_COLD_PAGE; slot++) {
         prefetch(slot, slots);
-        if (!waits(slot, look->ages.now_ms, &wait, &kind, &age))
+        if (!waits(&lw_colds[slot], look->ages.now_ms, &wait, &kind, &age))
             continue;
         lw_ages_see(&look->ages, slot, wait, kind, age);
-        if (!lw_is_in_graph(kind))
+        if ((look->graph & 1u << kind) == 0)
             continue;
         if (!is_old(look, age)) {
             look->young++;
@@ -136,6 +135,22 @@ static void look_at_ages(struct look *look)
         wait = (wait ^ (uint64_t)slot << 40) * UINT64_C(0x9e3779b97f4a7c15);
         look->print += wait ^ wait >> 31;
     }
+}
+
+static bool is_used(uint32_t slot)
+{
+    return lw_load_rlx(&lw_cold_used[slot / LW_COLD_PAGE]) != 0; /* [S1] */
+}
+
+static void look_at_ages(struct look *look)
+{
+    uint32_t slots = lw_registry_slots();
+
+    for (unsigned kind = 0; kind < LW_WAIT_KINDS; kind++)
+        look->graph |= (uint32_t)lw_is_in_graph(kind) << kind;
+    for (uint32_t first = 0; first < slots; first += LW_COLD_PAGE)
+        if (is_used(first))
+            look_at_page(look, first, slots);
 }
 
 /* ---- the long one */
@@ -157,8 +172,8 @@ static void make_graph(const struct look *look)
         prefetch(slot, slots);
         if (sweep.graph.node_count == sweep.graph.room / 2)
             middle = slot;
-        if (waits(slot, look->ages.now_ms, &wait, &kind, &age) && lw_is_in_graph(kind) &&
-            !lw_graph_add(&sweep.graph, slot, wait)) {
+        if (is_used(slot) && waits(&lw_colds[slot], look->ages.now_ms, &wait, &kind, &age) &&
+            (look->graph & 1u << kind) != 0 && !lw_graph_add(&sweep.graph, slot, wait)) {
             sweep.start = middle != 0 ? middle : slot;
             break;
         }

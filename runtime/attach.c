@@ -31,7 +31,6 @@ static int attach(void)
 {
     struct lw_thread *thread;
     struct lw_record *record;
-    struct lw_cold *cold;
 
     if (lw_fork_init() < 0)
         return -ENOMEM;
@@ -48,9 +47,8 @@ static int attach(void)
     lw_store_rel(&record->place, LW_PLACE_GUEST);  /* [R4] */
     lw_store_rel(&record->ctl, lw_load_rlx(&record->ctl) | LW_LIVE);
     lw_fiber_begin(record, NULL);
-    cold = lw_record_cold(record);
-    lw_store_rlx(&cold->id, lw_record_id(record));
-    lw_store_rlx(&cold->shields, 0);
+    lw_record_begin(record);
+    lw_store_rlx(&lw_record_cold(record)->shields, 0);
     lw_thread_run(thread, record);
     thread->tid = lw_sys.thread_number();
     if (lw_sys.thread_at_end(detach, thread) != 0) {

@@ -34,6 +34,7 @@ struct lw_record *lw_records;
 struct lw_cold *lw_colds;
 uintptr_t lw_cold_offset;
 uint32_t lw_slots_used;
+uint8_t lw_cold_used[LW_SLOTS_MAX / LW_COLD_PAGE];
 
 struct chunk {
     uint32_t generation_floor;
@@ -235,6 +236,8 @@ static bool empty_chunk(uint32_t number)
     }
     if (is_retired(chunk))
         return false; /* nothing is left above the floor */
+    for (uint32_t i = 0; i < CHUNK_SLOTS / LW_COLD_PAGE; i++) /* before it is carved anew */
+        lw_store_rlx(&lw_cold_used[number * (CHUNK_SLOTS / LW_COLD_PAGE) + i], 0);
     (void)lw_sys.madvise(colds, CHUNK_SLOTS * sizeof *colds, MADV_DONTNEED);
     (void)lw_sys.madvise(records, CHUNK_SLOTS * sizeof *records, MADV_DONTNEED);
     return true;

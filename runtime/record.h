@@ -227,6 +227,12 @@ LW_INLINE uint64_t lw_record_id(const struct lw_record *record)
 /* Slots ever committed are 0 .. this - 1. */
 extern uint32_t lw_slots_used;
 
+/* For each page of cold records, LW_COLD_PAGE slots: 1: one of them has run, or is a guest's.  The
+ * other pages are not touched by who looks at all waits, nor need be; so of each record it reads
+ * one line, and of those that never ran none.  Never 0 again but by a trim. */
+enum { LW_COLD_PAGE = 16 };
+extern uint8_t lw_cold_used[LW_SLOTS_MAX / LW_COLD_PAGE];
+
 /* The record that an id names, in whatever life it is now; NULL if there never was such a slot. */
 LW_INLINE struct lw_record *lw_record_of(uint64_t id)
 {
@@ -238,6 +244,17 @@ LW_INLINE struct lw_record *lw_record_of(uint64_t id)
 LW_INLINE uint32_t lw_id_generation(uint64_t id)
 {
     return (uint32_t)(id >> LW_SLOT_BITS);
+}
+
+/* The first that a task does when it runs at last, and a guest: its cold record says whose it is.
+ * It is seen by who looks at all waits, for it comes before the wait: [S1] of locksmith/sweep.c. */
+LW_INLINE void lw_record_begin(struct lw_record *record)
+{
+    uint8_t *used = &lw_cold_used[lw_record_slot(record) / LW_COLD_PAGE];
+
+    lw_store_rlx(&lw_record_cold(record)->id, lw_record_id(record));
+    if (lw_unlikely(lw_load_rlx(used) == 0)) /* or workers take that line from each other */
+        lw_store_rlx(used, 1);
 }
 
 LW_INLINE bool lw_record_is_guest(const struct lw_record *record)

@@ -251,7 +251,7 @@ struct lw_record *lw_pick(struct lw_worker *worker)
 /* A task is about to run for the first time, on that stack. */
 LW_INLINE void settle(struct lw_record *record, struct lw_stack_head *head)
 {
-    lw_store_rlx(&lw_record_cold(record)->id, lw_record_id(record));
+    lw_record_begin(record);
     lw_store_rlx(&record->place, lw_load_rlx(&record->place) | (uintptr_t)head);
 }
 

@@ -16,7 +16,7 @@ from runner import catalogue, programs  # noqa: E402
 
 SLOW = {"sleepers"}     # seconds, whatever the size
 SHRINK = 20
-DIFFERENCES = {"more"}  # of two figures: so short a run may find any
+DIFFERENCES = {"more", "ages"}  # of two measurements: so short a run may find any
 LEAST = 1000            # below it is a depth, or a size that must stay as it is
 LIMIT = 60
 

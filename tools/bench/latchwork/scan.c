@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A look at n tasks that wait for a lock, by who has it; per task.  whole: with the graph of all of
  * them, as lw_detector_scan() does it.  ages: as the detector's thread does it while none of them
- * is new, by the CPU time of that thread. */
+ * is new, by the CPU time of that thread, less what it uses while the detector is turned off. */
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -23,12 +23,12 @@ static void hear_nothing(const lw_report *report, void *arg)
 }
 
 /* None of these waits is reported for its age. */
-static void turn_on(void)
+static void set_mode(lw_detector_mode mode)
 {
     lw_detector_options options;
 
     lw_detector_get(&options);
-    options.mode = LW_DETECTOR_FORCE;
+    options.mode = mode;
     options.on_report = hear_nothing;
     options.long_hold = options.long_wait = 3600 * LW_SEC;
     options.period_max = options.period_min; /* as often as it may */
@@ -92,23 +92,37 @@ static int64_t time_of(clockid_t clock)
     return time.tv_sec * 1000000000ll + time.tv_nsec;
 }
 
-/* The caller stays awake, or the thread would sleep, too. */
+static uint64_t looks(void)
+{
+    lw_detector_counts counts;
+
+    lw_detector_read(&counts);
+    return counts.scans;
+}
+
+/* How much of the time, until so many looks.  The caller stays awake, or the thread would sleep,
+ * too. */
+static double share_used(clockid_t clock, uint64_t until)
+{
+    int64_t used = time_of(clock), began = bench_now(), now;
+
+    do
+        lw_yield();
+    while ((now = bench_now()) < began + AGES_NS || looks() < until);
+    return (double)(time_of(clock) - used) / (double)(now - began);
+}
+
 static double ages(long n)
 {
     clockid_t clock = detectors_clock();
-    lw_detector_counts before, after;
-    int64_t until, used;
+    uint64_t before = looks();
+    int64_t began = bench_now();
+    double share = share_used(clock, before + AGES_SCANS);
+    double every = (double)(bench_now() - began) / (double)(looks() - before);
 
-    lw_detector_read(&before);
-    used = time_of(clock);
-    until = bench_now() + AGES_NS;
-    do {
-        lw_yield();
-        lw_detector_read(&after);
-    } while (bench_now() < until || after.scans < before.scans + AGES_SCANS);
-    used = time_of(clock) - used;
-    lw_detector_read(&after);
-    return (double)used / (double)(after.scans - before.scans) / (double)n;
+    set_mode(LW_DETECTOR_OFF);
+    share -= share_used(clock, 0);
+    return share * every / (double)n;
 }
 
 static _Atomic(long) come;
@@ -128,7 +142,7 @@ int scan(void *arg)
     lw_group group = LW_GROUP_INIT(0);
     int status;
 
-    turn_on();
+    set_mode(LW_DETECTOR_FORCE);
     bench_check(lw_mutex_acquire(&lock, LW_FOREVER), "acquire");
     LW_SCOPE(&group.scope, LW_FOREVER, status) {
         for (long i = 0; i < bench->n && status == 0; i++)
