@@ -247,8 +247,7 @@ static void look_at_holds_of(struct lw_record *record)
 static bool may_hold(const struct lw_record *record)
 {
     return (lw_load_rlx(&record->place) & (LW_PLACE_STACK | LW_PLACE_GUEST)) != 0 &&
-           (lw_load_acq(&record->ctl) & LW_LIVE) != 0 &&
-           (lw_load_rlx(&lw_record_cold(record)->nheld) != 0 || lw_is_given(record));
+           (lw_load_acq(&record->ctl) & LW_LIVE) != 0 && lw_has_any(record);
 }
 
 static void look_at_holds(void)

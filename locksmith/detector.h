@@ -95,6 +95,10 @@ unsigned lw_holds_against(const struct lw_cold *holder, uint64_t object, unsigne
  * to be awake, and (soon) to look before long. */
 void lw_sweep_notice(bool soon);
 
+/* A wait for a task, a group or a call was begun by one who holds something: while there are such,
+ * the thread looks each 10 ms, if that does not take too much of the time. */
+void lw_sweep_notice_knot(void);
+
 /* lw_owner_changed of lock.h, and where there is no runtime also by a thread that begins a wait:
  * before long by the thread that looks; where there is none before this returns, unless another
  * decides just then, who looks when it has. */

@@ -11,9 +11,10 @@
  * did, it is not to be looked at less often for that.
  *
  * It is done after a walk that could not tell, and then less and less often, from every 10 ms to
- * `period_max`, until something is found again.  A wait that is young is left for the next time:
- * not all that its task says of it need be written yet.  When all workers sleep nothing can change:
- * if all waits have been looked at then, and none is young, the thread sleeps, too.
+ * `period_max`, until something is found again; but not while there are knots (walk.c).  A wait
+ * that is young is left for the next time: not all that its task says of it need be written yet.
+ * When all workers sleep nothing can change: if all waits have been looked at then, and none is
+ * young, the thread sleeps, too.
  *
  * [S1] who begins a wait:  its page is used (once), wait word; load lw_tick_asleep, seq_cst  <->
  *      the thread:  asleep; heavy fence; look at all waits, of pages that are used.
@@ -31,15 +32,18 @@
  * [S4] what was changed; left = 1; look whether another decides  <->  decides no more; load left;
  *      all seq_cst.  Who looks takes the note first: swap, acquire.
  * [S5] a thread's wait ends in vain; vain += 1; load hides  <->  hides = 1; load vain, which is not
- *      what it was before the waits were looked at; all seq_cst. */
+ *      what it was before the waits were looked at; all seq_cst.
+ * [S6] a knot's wait; knots = 1, always  ->  a look that takes this back sees the wait: swap. */
 #include "locksmith/ages.h"
 #include "locksmith/graph.h"
+#include "primitives/lock.h"
 #include "runtime/os/os.h"
 #include "runtime/worker.h"
 
 #define OLD (10 * LW_MS) /* so long a wait is reason enough to look into all of them */
 #define SHARE 100        /* a look takes so small a part of the time, ... */
-#define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again */
+#define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again, ... */
+#define SHARE_KNOTS 400  /* ... and this one, each 10 ms, while there are knots */
 #define LOOKING LW_FOREVER /* in the place of the moment when the next one is due */
 #define POKE_EVERY (1 * LW_MS)  /* the thread is woken for a look not more often, at first, ... */
 #define POKE_MAX (100 * LW_MS)  /* ... and half as often after each that finds nothing, to this; */
@@ -53,6 +57,8 @@ static struct {
     lw_nsec period;
     lw_nsec rest;    /* anyone; not before this moment, ... */
     lw_nsec unasked; /* anyone; ... and if nobody asks, not before this one */
+    lw_nsec untied;  /* anyone; but now, if there are knots: */
+    uint32_t knots;  /* anyone; 1: who holds something waits for another's end, or did just now */
     bool stands;     /* the last graph had a set that was told of before, ... */
     lw_nsec until;   /* ... and this is when a deadline ends the first of them */
     uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
@@ -77,8 +83,10 @@ static lw_nsec later(lw_nsec one, lw_nsec other)
 
 struct look {
     struct lw_ages ages;
-    uint32_t graph; /* kinds of waits that are in it, bits 1 << kind */
+    uint32_t graph; /* kinds of waits that are in it, bits 1 << kind, ... */
+    uint32_t ends;  /* ... and of those the ones for the end of something that runs */
     bool all;       /* young ones, too */
+    bool knots;
     uint32_t old, young;
     uint64_t print; /* of the old ones */
 };
@@ -127,6 +135,8 @@ static void look_at_page(struct look *look, uint32_t first, uint32_t slots)
         lw_ages_see(&look->ages, slot, wait, kind, age);
         if ((look->graph & 1u << kind) == 0)
             continue;
+        if ((look->ends & 1u << kind) != 0)
+            look->knots |= lw_has_any(&lw_records[slot]);
         if (!is_old(look, age)) {
             look->young++;
             continue;
@@ -146,11 +156,16 @@ static void look_at_ages(struct look *look)
 {
     uint32_t slots = lw_registry_slots();
 
-    for (unsigned kind = 0; kind < LW_WAIT_KINDS; kind++)
+    (void)lw_swap_acq_rel(&sweep.knots, 0); /* [S6] */
+    for (unsigned kind = 0; kind < LW_WAIT_KINDS; kind++) {
         look->graph |= (uint32_t)lw_is_in_graph(kind) << kind;
+        look->ends |= (uint32_t)(lw_is_in_graph(kind) && lw_modes_against(kind) == 0) << kind;
+    }
     for (uint32_t first = 0; first < slots; first += LW_COLD_PAGE)
         if (is_used(first))
             look_at_page(look, first, slots);
+    if (look->knots)
+        lw_store_sc(&sweep.knots, 1);
 }
 
 /* ---- the long one */
@@ -345,6 +360,11 @@ void lw_sweep_notice(bool soon)
         lw_tick_wake();
 }
 
+void lw_sweep_notice_knot(void)
+{
+    lw_store_sc(&sweep.knots, 1); /* [S6] */
+}
+
 bool lw_sweep_is_left(void)
 {
     return lw_load_sc(&sweep.left) != 0 && !lw_tick_runs(); /* [S3] [S4] */
@@ -408,18 +428,28 @@ static bool look_when_due(lw_nsec now, lw_nsec *next)
     used = lw_sys.time_used() - used;
     lw_store_rlx(&sweep.rest, lw_sys.now() + used * SHARE_ASKED);
     lw_store_rlx(&sweep.unasked, now + used * SHARE);
+    lw_store_rlx(&sweep.untied, now + later(OLD, used * SHARE_KNOTS));
     due = now + next_period(&options, used, found);
     (void)lw_cas_acq_rel(&sweep.due, &looking, earlier(due, later(*next, now + used * SHARE)));
     return settled;
 }
 
+static lw_nsec due_now(void)
+{
+    lw_nsec due = lw_load_rlx(&sweep.due);
+
+    if (lw_load_sc(&sweep.knots) != 0)
+        due = earlier(due, lw_load_rlx(&sweep.untied));
+    return due;
+}
+
 /* When to come again. */
 static lw_nsec look_if_due(lw_nsec now, bool quiet)
 {
-    lw_nsec due = lw_load_rlx(&sweep.due), asked = lw_ask_due(), next = LW_FOREVER;
+    lw_nsec due = later(due_now(), lw_load_rlx(&sweep.rest)), asked = lw_ask_due();
+    lw_nsec next = LW_FOREVER;
     bool settled = false;
 
-    due = later(due, lw_load_rlx(&sweep.rest));
     if (quiet)
         due = earlier(due, lw_load_rlx(&sweep.unasked));
     if (now < due && now < asked)
@@ -431,7 +461,7 @@ static lw_nsec look_if_due(lw_nsec now, bool quiet)
     if (now >= due)
         settled = look_when_due(now, &next);
     lw_deciding_end();
-    due = lw_load_rlx(&sweep.due);
+    due = due_now();
     if (quiet && settled && due != 0)
         due = next;
     else

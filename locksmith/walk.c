@@ -17,6 +17,11 @@
  * All else (readers, permits, groups, a circle that somebody else has closed, a way of more than
  * FAR_MAX tasks) is left to the look at all waits.
  *
+ * A child that closes a circle through its group need not hold anything, nor a thread that works
+ * for a task: then nobody comes here.  But then somebody in that circle holds something while it
+ * waits for the end of a task, a group or a call, and has told of this knot: the edge into the
+ * circle's first wait of that sort is of what its waiter holds.
+ *
  * [W1] [J2] wait word, or the peer word of the target, by compare-and-swap; owners, peers and wait
  *      words of others: all seq_cst. */
 #include "locksmith/ages.h"
@@ -258,8 +263,11 @@ bool lw_walk(struct lw_record *me, uint64_t wait)
             lw_sweep_notice(false);
         return false;
     }
-    if (lw_modes_against(kind) == 0)
+    if (lw_modes_against(kind) == 0) {
         lw_owner_hint_held(cold); /* the runtime knows of no locks */
+        if (lw_has_any(me))
+            lw_sweep_notice_knot();
+    }
     if (!is_waited_for(me) && !puts_others_back(me, kind)) {
         if (lw_record_is_guest(me)) /* all workers may sleep, and it may wait for long */
             lw_sweep_notice(false);

@@ -161,6 +161,12 @@ LW_INLINE bool lw_is_given(const struct lw_record *me)
     return lw_unlikely((lw_load_rlx(&me->ctl) & LW_GIVEN) != 0);
 }
 
+/* It holds something, as far as anyone can tell. */
+LW_INLINE bool lw_has_any(const struct lw_record *record)
+{
+    return lw_load_rlx(&lw_record_cold(record)->nheld) != 0 || lw_is_given(record);
+}
+
 /* Make holds of them.  0; -ENOMEM: not of all. */
 int lw_given_take(struct lw_record *me);
 
