@@ -48,7 +48,7 @@
  *
  * What it allocates is for the look at all waits, and is kept: nothing while at most 256 wait, and
  * then 216 bytes for each of them, whose number is rounded up to a power of two.  Beside that there
- * is 0.6 MB of static memory, of which a page is there once it is used.
+ * is 0.6 MB of static memory, of which a page is there once it is used, and a byte for 16 tasks.
  *
  * Nothing need be turned on.  A program that is linked with liblatchwork.a by other means than
  * pkg-config has it if it uses a function of this header.
