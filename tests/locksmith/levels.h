@@ -12,6 +12,7 @@ enum { CIRCLES = 6, STEPS = 8 };
 /* What was told of the circle in which that lock is wanted. */
 static struct told_of {
     int told;
+    unsigned last; /* the level of the last step; to be waited for: all else is written then */
     bool unforceable;
     lw_verdict verdict;
     size_t steps;
@@ -56,6 +57,8 @@ static inline void keep_steps(const lw_report *report, void *arg)
     }
     keep_report(report, arg);
     (void)__atomic_add_fetch(&to->told, 1, __ATOMIC_RELEASE);
+    if (report->step_count != 0)
+        __atomic_store_n(&to->last, report->steps[report->step_count - 1].level, __ATOMIC_RELEASE);
 }
 
 static inline int told_times(int index)

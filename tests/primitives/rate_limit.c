@@ -207,7 +207,7 @@ static int leave_the_line(void *arg)
 
     cr_assert_eq(lw_rate_limit_release(&limit, 3), 0);
     cr_assert_eq(lw_spawn(&first, wish, &brief, NULL), 0);
-    AWAIT(limit.lock._queue != NULL);
+    AWAIT(is_waiting(first));
     cr_assert_eq(lw_spawn(&second, wish, &small, NULL), 0);
     cr_assert_eq(join_status(first), -ETIMEDOUT, "R248");
     cr_assert_eq(join_status(second), 0, "R248: served though nothing else happened");
