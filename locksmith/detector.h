@@ -83,6 +83,10 @@ bool lw_walk(struct lw_record *me, uint64_t wait);
  * 0: the wait is not for what is held. */
 unsigned lw_modes_against(unsigned kind);
 
+/* Of one who waits for the end of a task, a group or a call: others may close a circle with it, and
+ * tell nobody. */
+bool lw_is_knot(const struct lw_record *record);
+
 /* Who waits so may wait for those who wait: all else ends by other means. */
 bool lw_is_in_graph(unsigned kind);
 
@@ -95,8 +99,8 @@ unsigned lw_holds_against(const struct lw_cold *holder, uint64_t object, unsigne
  * to be awake, and (soon) to look before long. */
 void lw_sweep_notice(bool soon);
 
-/* A wait for a task, a group or a call was begun by one who holds something: while there are such,
- * the thread looks each 10 ms, if that does not take too much of the time. */
+/* A wait that is a knot was begun: while there are such, the thread looks each 10 ms, if that does
+ * not take too much of the time. */
 void lw_sweep_notice_knot(void);
 
 /* lw_owner_changed of lock.h, and where there is no runtime also by a thread that begins a wait:

@@ -33,7 +33,8 @@
  *      all seq_cst.  Who looks takes the note first: swap, acquire.
  * [S5] a thread's wait ends in vain; vain += 1; load hides  <->  hides = 1; load vain, which is not
  *      what it was before the waits were looked at; all seq_cst.
- * [S6] a knot's wait; knots = 1, always  ->  a look that takes this back sees the wait: swap. */
+ * [S6] a knot's wait; knots = 1, always  ->  a look that takes this back sees the wait: all swaps,
+ *      so that each goes on where the one before it was. */
 #include "locksmith/ages.h"
 #include "locksmith/graph.h"
 #include "primitives/lock.h"
@@ -42,8 +43,7 @@
 
 #define OLD (10 * LW_MS) /* so long a wait is reason enough to look into all of them */
 #define SHARE 100        /* a look takes so small a part of the time, ... */
-#define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again, ... */
-#define SHARE_KNOTS 400  /* ... and this one, each 10 ms, while there are knots */
+#define SHARE_ASKED 10   /* ... but this one when walks ask for one again and again */
 #define LOOKING LW_FOREVER /* in the place of the moment when the next one is due */
 #define POKE_EVERY (1 * LW_MS)  /* the thread is woken for a look not more often, at first, ... */
 #define POKE_MAX (100 * LW_MS)  /* ... and half as often after each that finds nothing, to this; */
@@ -58,7 +58,8 @@ static struct {
     lw_nsec rest;    /* anyone; not before this moment, ... */
     lw_nsec unasked; /* anyone; ... and if nobody asks, not before this one */
     lw_nsec untied;  /* anyone; but now, if there are knots: */
-    uint32_t knots;  /* anyone; 1: who holds something waits for another's end, or did just now */
+    uint32_t knots;  /* anyone; 1: there is one (walk.c), or was just now */
+    bool tied;       /* the last graph had one; the same waits still have */
     bool stands;     /* the last graph had a set that was told of before, ... */
     lw_nsec until;   /* ... and this is when a deadline ends the first of them */
     uint32_t left;   /* anyone; 1: a look, to who decides if there is no thread */
@@ -86,7 +87,7 @@ struct look {
     uint32_t graph; /* kinds of waits that are in it, bits 1 << kind, ... */
     uint32_t ends;  /* ... and of those the ones for the end of something that runs */
     bool all;       /* young ones, too */
-    bool knots;
+    bool knots;     /* among the young ones */
     uint32_t old, young;
     uint64_t print; /* of the old ones */
 };
@@ -135,10 +136,9 @@ static void look_at_page(struct look *look, uint32_t first, uint32_t slots)
         lw_ages_see(&look->ages, slot, wait, kind, age);
         if ((look->graph & 1u << kind) == 0)
             continue;
-        if ((look->ends & 1u << kind) != 0)
-            look->knots |= lw_has_any(&lw_records[slot]);
         if (!is_old(look, age)) {
             look->young++;
+            look->knots |= (look->ends & 1u << kind) != 0 && lw_is_knot(&lw_records[slot]);
             continue;
         }
         look->old++;
@@ -164,8 +164,6 @@ static void look_at_ages(struct look *look)
     for (uint32_t first = 0; first < slots; first += LW_COLD_PAGE)
         if (is_used(first))
             look_at_page(look, first, slots);
-    if (look->knots)
-        lw_store_sc(&sweep.knots, 1);
 }
 
 /* ---- the long one */
@@ -180,6 +178,7 @@ static void make_graph(const struct look *look)
     uint64_t wait;
 
     lw_graph_begin(&sweep.graph, look->old + look->young);
+    sweep.tied &= start != 0;
     sweep.start = 0;
     for (uint32_t i = 0; i < slots; i++) {
         uint32_t slot = (start + i) % slots;
@@ -187,11 +186,14 @@ static void make_graph(const struct look *look)
         prefetch(slot, slots);
         if (sweep.graph.node_count == sweep.graph.room / 2)
             middle = slot;
-        if (is_used(slot) && waits(&lw_colds[slot], look->ages.now_ms, &wait, &kind, &age) &&
-            (look->graph & 1u << kind) != 0 && !lw_graph_add(&sweep.graph, slot, wait)) {
+        if (!is_used(slot) || !waits(&lw_colds[slot], look->ages.now_ms, &wait, &kind, &age) ||
+            (look->graph & 1u << kind) == 0)
+            continue;
+        if (!lw_graph_add(&sweep.graph, slot, wait)) {
             sweep.start = middle != 0 ? middle : slot;
             break;
         }
+        sweep.tied |= (look->ends & 1u << kind) != 0 && lw_is_knot(&lw_records[slot]);
     }
 }
 
@@ -252,6 +254,11 @@ static int judge(const struct look *look)
     return verdicts;
 }
 
+static void note_knot(void)
+{
+    (void)lw_swap_sc(&sweep.knots, 1); /* [S6] */
+}
+
 /* By one who decides.  *settled: no circle will be found as long as nobody begins a wait.  *next:
  * when something will be old enough; LW_FOREVER: nothing. */
 static int look(const lw_detector_options *options, lw_nsec now, bool all, bool *settled,
@@ -271,6 +278,9 @@ static int look(const lw_detector_options *options, lw_nsec now, bool all, bool 
     lw_detector_count(&lw_detector_counted.scans);
     if (looked.old != 0 && (all || looked.print != sweep.judged || sweep.start != 0))
         verdicts = judge(&looked);
+    sweep.tied &= looked.old != 0;
+    if (looked.knots || sweep.tied)
+        note_knot();
     /* What was refused may be there all the same, with the same waits: who was about to end one of
      * them has thought better of it. */
     clear = verdicts == 0 && lw_detector_counted.phantoms_refused == refused;
@@ -362,7 +372,7 @@ void lw_sweep_notice(bool soon)
 
 void lw_sweep_notice_knot(void)
 {
-    lw_store_sc(&sweep.knots, 1); /* [S6] */
+    note_knot();
 }
 
 bool lw_sweep_is_left(void)
@@ -428,7 +438,7 @@ static bool look_when_due(lw_nsec now, lw_nsec *next)
     used = lw_sys.time_used() - used;
     lw_store_rlx(&sweep.rest, lw_sys.now() + used * SHARE_ASKED);
     lw_store_rlx(&sweep.unasked, now + used * SHARE);
-    lw_store_rlx(&sweep.untied, now + later(OLD, used * SHARE_KNOTS));
+    lw_store_rlx(&sweep.untied, now + later(OLD, used * SHARE));
     due = now + next_period(&options, used, found);
     (void)lw_cas_acq_rel(&sweep.due, &looking, earlier(due, later(*next, now + used * SHARE)));
     return settled;

@@ -17,10 +17,14 @@
  * All else (readers, permits, groups, a circle that somebody else has closed, a way of more than
  * FAR_MAX tasks) is left to the look at all waits.
  *
- * A child that closes a circle through its group need not hold anything, nor a thread that works
- * for a task: then nobody comes here.  But then somebody in that circle holds something while it
- * waits for the end of a task, a group or a call, and has told of this knot: the edge into the
- * circle's first wait of that sort is of what its waiter holds.
+ * A child that closes a circle through its group need not hold anything, nor one through whom a
+ * helper's call goes on: nobody comes here for it.  But then the circle has a knot, a wait for an
+ * end whose waiter tells of it (lw_is_knot()):
+ * - If somebody in it waits for what another holds, follow the circle from that one: the first who
+ *   waits for an end, behind nobody but such as wait for locks, holds something.
+ * - Else all of them wait for ends.  By joins alone: join.c.  Else there is a child or a helper in
+ *   it; and from it one gets to its own children and helpers, and theirs, until one of these waits
+ *   for a task or for a group that is not its own, or the circle would never close.
  *
  * [W1] [J2] wait word, or the peer word of the target, by compare-and-swap; owners, peers and wait
  *      words of others: all seq_cst. */
@@ -93,6 +97,28 @@ static bool is_waited_for(const struct lw_record *me)
             (lw_load_sc(&lw_hold_lock(&hold)->_word._value) & LW_LOCK_QUEUED) != 0) /* [W1] */
             return true;
     return false;
+}
+
+/* A helper at work, or one of a group. */
+static bool is_child(const struct lw_record *record)
+{
+    if (lw_record_is_guest(record))
+        return lw_load_rlx(&record->arg) != NULL;
+    return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) != 0;
+}
+
+/* The end of a scope waits for a group of its own, and is none. */
+bool lw_is_knot(const struct lw_record *record)
+{
+    const struct lw_cold *cold = lw_record_cold(record);
+    unsigned kind = lw_load_rlx(&cold->kind);
+
+    if (lw_has_any(record))
+        return true;
+    if (kind != LW_WAIT_JOIN &&
+        (kind != LW_WAIT_GROUP || lw_load_rlx(&cold->mode) != LW_GROUP_WAIT_MAY_FAIL))
+        return false;
+    return is_child(record);
 }
 
 /* It queued in front of others, who wait behind it now: of permits, which have no owner. */
@@ -265,7 +291,7 @@ bool lw_walk(struct lw_record *me, uint64_t wait)
     }
     if (lw_modes_against(kind) == 0) {
         lw_owner_hint_held(cold); /* the runtime knows of no locks */
-        if (lw_has_any(me))
+        if (lw_is_knot(me))
             lw_sweep_notice_knot();
     }
     if (!is_waited_for(me) && !puts_others_back(me, kind)) {

@@ -68,13 +68,24 @@ static LW_NOINLINE bool is_refused_by(bool (*watcher)(struct lw_record *me, uint
     return watcher(me, wait);
 }
 
-/* Somebody may wait for the caller, and then a circle may be closed by its wait. */
+/* A child may wait for one that waits for its group. */
+LW_INLINE bool waits_for_elders(const struct lw_record *me, const struct lw_cold *cold)
+{
+    unsigned kind = lw_load_rlx(&cold->kind);
+
+    return lw_unlikely(kind == LW_WAIT_JOIN || kind == LW_WAIT_GROUP) &&
+           (lw_load_rlx(&me->place) & LW_PLACE_CHILD) != 0;
+}
+
+/* Somebody may wait for the caller, and then a circle may be closed by its wait.  LW_FIRST: it put
+ * itself in front of others. */
 LW_INLINE bool is_refused(struct lw_record *me, const struct lw_cold *cold, uint64_t wait)
 {
     bool (*watcher)(struct lw_record *, uint64_t) = lw_load_rlx(&lw_wait_watcher);
 
     return lw_likely(watcher != NULL) &&
-           (lw_load_rlx(&cold->nheld) != 0 || (lw_load_rlx(&me->ctl) & LW_GIVEN) != 0 ||
+           (lw_load_rlx(&cold->nheld) != 0 ||
+            (lw_load_rlx(&me->ctl) & (LW_GIVEN | LW_FIRST)) != 0 || waits_for_elders(me, cold) ||
             lw_peer_is(lw_load_sc(&me->peer), LW_PEER_JOINER)) && /* [J2] [G4] of transfer.c */
            is_refused_by(watcher, me, wait);
 }

@@ -119,8 +119,9 @@ void lw_wake_batch_run_ended(struct lw_wake_batch *batch);
 bool lw_wait_end(struct lw_record *record, uint64_t seen, enum lw_outcome outcome);
 
 /* Who looks at waits as they begin (locksmith/walk.c); NULL: nobody.  Called by who is about to
- * leave, if it is a plain thread, or holds something, or its end is waited for; with the word of
- * its wait: true: that has ended the caller's wait, with LW_FORCED, and it goes on. */
+ * leave, if it is a plain thread, holds something, goes in front of others, or its end is waited
+ * for, and by a child that waits for the end of others; with the word of its wait: true: that has
+ * ended the caller's wait, with LW_FORCED, and it goes on. */
 extern bool (*lw_wait_watcher)(struct lw_record *me, uint64_t wait);
 
 /* Who keeps count of it (locksmith/resolve.c); NULL: nobody.  Called by a task or thread whose wait

@@ -14,9 +14,14 @@ TestSuite(knots, .init = watchdog);
 
 static struct {
     lw_rwlock shared; /* the holder has it exclusively, but in the law of readers */
+    lw_mutex next;    /* of another circle */
+    lw_task root;
     lw_nsec closed;   /* 0: not yet */
+    lw_nsec more;     /* until that */
     int told;
-    bool over;
+    bool over, reaped, goes_on;
+    lw_bounded_semaphore permits; /* of a third one */
+    int holding;
 } circle;
 
 static void hear_circle(const lw_report *report, void *arg)
@@ -30,13 +35,20 @@ static void hear_circle(const lw_report *report, void *arg)
 }
 
 /* When all others have waited for so long that nothing of that is news. */
+static void before_close(void)
+{
+    lw_nsec time = 200 * LW_MS + (lw_nsec)sim_choose(100) * 100 * LW_US;
+
+    LW_SIM_CHECK(lw_sleep(lw_in(time + circle.more)) == 0);
+    circle.closed = lw_now();
+}
+
 static int close_circle(void *arg)
 {
     int err;
 
     (void)arg;
-    LW_SIM_CHECK(lw_sleep(lw_in(200 * LW_MS + (lw_nsec)sim_choose(100) * 100 * LW_US)) == 0);
-    circle.closed = lw_now();
+    before_close();
     err = lw_acquire(&circle.shared.write, LW_FOREVER);
     LW_SIM_CHECK(err == 0 || err == -EDEADLK || err == -ECANCELED);
     return err == 0 ? lw_release(&circle.shared.write) : 0;
@@ -92,6 +104,53 @@ static int have_child_call(void *arg)
     return wait_for_group(have_helper_close);
 }
 
+/* ---- circles of such waits alone */
+
+static int join_root(void *arg)
+{
+    int err = lw_join(circle.root, NULL, LW_FOREVER);
+
+    (void)arg;
+    LW_SIM_CHECK(err == 0 || err == -EDEADLK || err == -ECANCELED);
+    circle.reaped |= err == 0;
+    return 0;
+}
+
+static int close_and_join_root(void *arg)
+{
+    before_close();
+    return join_root(arg);
+}
+
+static int have_child_join(void *arg)
+{
+    (void)arg;
+    return wait_for_group(close_and_join_root);
+}
+
+static int have_helper_join(void *arg)
+{
+    (void)arg;
+    LW_SIM_CHECK(lw_blocking(close_and_join_root, NULL, NULL, LW_FOREVER) == 0);
+    return 0;
+}
+
+/* Here the root closes the circle: its child waits for it before it waits for its group. */
+static int let_child_join_first(void *arg)
+{
+    lw_group group = LW_GROUP_INIT(0);
+    int status = 0;
+
+    (void)arg;
+    LW_SCOPE(&group.scope, LW_FOREVER, status) {
+        status = lw_group_spawn(&group, join_root, NULL, NULL);
+        LW_SIM_CHECK(status == 0);
+        before_close();
+    }
+    LW_SIM_CHECK(status == 0 || status == -EDEADLK || status == -ECANCELED);
+    return 0;
+}
+
 /* ---- who has it meanwhile */
 
 static bool reads;
@@ -108,36 +167,116 @@ static int hold(void *arg)
     return 0;
 }
 
-static int find_soon(void *arg)
+static int hold_nothing(void *arg)
+{
+    LW_SIM_CHECK(lw_sleep(lw_in(LATER)) == 0);
+    LW_SIM_CHECK((*(lw_fn **)arg)(NULL) == 0);
+    circle.over = true;
+    return 0;
+}
+
+/* It gets the lock while it waits. */
+static int be_given(void *arg)
+{
+    LW_SIM_CHECK(lw_sleep(lw_in(LATER)) == 0);
+    LW_SIM_CHECK((*(lw_fn **)arg)(NULL) == 0);
+    LW_SIM_CHECK(lw_release(&circle.shared.write) == 0);
+    circle.over = true;
+    return 0;
+}
+
+static int give(void *arg)
+{
+    (void)arg;
+    LW_SIM_CHECK(lw_acquire(&circle.shared.write, LW_FOREVER) == 0);
+    LW_SIM_CHECK(lw_sleep(lw_in(LATER + 50 * LW_MS)) == 0);
+    while (!is_waiting(circle.root))
+        LW_SIM_CHECK(lw_sleep(lw_in(LW_MS)) == 0);
+    LW_SIM_CHECK(lw_transfer(&circle.shared.write, circle.root) == 0);
+    return 0;
+}
+
+/* ---- one worker is awake: for that all sleep is a reason to look, too */
+
+static void be_busy_for(lw_nsec time)
+{
+    const struct timespec busy = {.tv_nsec = 5 * LW_MS};
+    lw_nsec until = lw_now() + time;
+
+    do {
+        (void)nanosleep(&busy, NULL);
+        lw_yield();
+    } while (lw_now() < until);
+}
+
+static void await_report(void)
+{
+    while (!circle.over || circle.told == 0) {
+        be_busy_for(0);
+        LW_SIM_CHECK(circle.told != 0 || circle.closed == 0 || lw_now() - circle.closed < SOON);
+    }
+}
+
+static void begin(void (*hear)(const lw_report *report, void *arg))
 {
     lw_detector_options options = {.mode = LW_DETECTOR_FORCE,
                                    .period_min = PERIOD,
                                    .period_max = PERIOD,
                                    .long_hold = PERIOD,
                                    .long_wait = PERIOD,
-                                   .on_report = hear_circle};
-    const struct timespec busy = {.tv_nsec = 5 * LW_MS};
-    lw_task task;
+                                   .on_report = hear};
 
     memset(&circle, 0, sizeof circle);
     circle.shared = (lw_rwlock)LW_RWLOCK_INIT("shared", LW_RWLOCK_PHASE_FAIR);
     LW_SIM_CHECK(lw_detector_set(&options) == 0);
-    task = start(hold, arg);
-    while (!circle.over || circle.told == 0) {
-        (void)nanosleep(&busy, NULL); /* for that all workers sleep is a reason to look */
-        lw_yield();
-        LW_SIM_CHECK(circle.told != 0 || circle.closed == 0 || lw_now() - circle.closed < SOON);
+}
+
+struct law {
+    lw_fn *root, *wait;
+};
+
+static int find_soon(void *arg)
+{
+    const struct law *law = arg;
+    lw_fn *wait = law->wait;
+    lw_detector_counts counts;
+    lw_task giver = {0};
+    uint64_t looks;
+
+    begin(hear_circle);
+    if (law->root == be_given) {
+        circle.more = 2 * LATER; /* that it is given something is reason for a few looks */
+        giver = start(give, NULL);
     }
+    circle.root = start(law->root, &wait);
+    await_report();
     LW_SIM_CHECK(circle.told == 1);
-    return end_of(task);
+    if (giver.id != 0)
+        LW_SIM_CHECK(end_of(giver) == 0);
+    if (!circle.reaped)
+        LW_SIM_CHECK(end_of(circle.root) == 0);
+    be_busy_for(100 * LW_MS);
+    lw_detector_read(&counts);
+    looks = counts.scans;
+    be_busy_for(200 * LW_MS);
+    lw_detector_read(&counts);
+    LW_SIM_CHECK(counts.scans <= looks + 3); /* it is no knot any more */
+    return 0;
 }
 
 static void explore(lw_fn *wait, bool as_reader)
 {
-    lw_fn *how = wait;
+    struct law law = {hold, wait};
 
     reads = as_reader;
-    sim_some(find_soon, &how, 4);
+    sim_some(find_soon, &law, 4);
+}
+
+static void explore_without(lw_fn *wait)
+{
+    struct law law = {hold_nothing, wait};
+
+    sim_some(find_soon, &law, 4);
 }
 
 Test(knots, a_circle_that_a_child_closes_is_found_soon)
@@ -168,4 +307,114 @@ Test(knots, a_circle_that_the_helper_of_a_child_closes_is_found_soon)
 Test(knots, a_circle_that_a_child_of_a_reader_closes_is_found_soon)
 {
     explore(have_child_close, true);
+}
+
+Test(knots, a_circle_through_a_lock_that_came_later_is_found_soon)
+{
+    struct law law = {be_given, have_child_close};
+
+    sim_some(find_soon, &law, 4);
+}
+
+Test(knots, a_circle_of_a_child_that_joins_is_found_soon)
+{
+    explore_without(have_child_join);
+}
+
+Test(knots, a_circle_of_a_helper_that_joins_is_found_soon)
+{
+    explore_without(have_helper_join);
+}
+
+Test(knots, a_circle_that_a_parent_closes_is_found_soon)
+{
+    explore_without(let_child_join_first);
+}
+
+/* ---- a knot that is made while a look goes on: here, while it tells of another circle */
+
+static void let_next_wait(const lw_report *report, void *arg)
+{
+    const struct timespec brief = {.tv_nsec = LW_MS};
+
+    (void)arg;
+    if (report->verdict != LW_VERDICT_DEADLOCK)
+        return;
+    if (circle.told++ != 0)
+        return;
+    circle.goes_on = true;
+    while (!is_waiting(circle.root))
+        (void)nanosleep(&brief, NULL);
+}
+
+static int hold_next(void *arg)
+{
+    while (!circle.goes_on)
+        LW_SIM_CHECK(lw_sleep(lw_in(20 * LW_MS)) == 0);
+    LW_SIM_CHECK(lw_acquire(&circle.next.lock, LW_FOREVER) == 0);
+    LW_SIM_CHECK((*(lw_fn **)arg)(NULL) == 0);
+    LW_SIM_CHECK(lw_release(&circle.next.lock) == 0);
+    return 0;
+}
+
+static int close_next(void *arg)
+{
+    int err;
+
+    (void)arg;
+    LW_SIM_CHECK(lw_sleep(lw_in(200 * LW_MS)) == 0);
+    circle.closed = lw_now();
+    err = lw_acquire(&circle.next.lock, LW_FOREVER);
+    LW_SIM_CHECK(err == 0 || err == -EDEADLK || err == -ECANCELED);
+    return err == 0 ? lw_release(&circle.next.lock) : 0;
+}
+
+static int have_child_close_next(void *arg)
+{
+    (void)arg;
+    return wait_for_group(close_next);
+}
+
+/* Another has the other permit, and wants this one. */
+static int want_both(void *arg)
+{
+    int err;
+
+    (void)arg;
+    LW_SIM_CHECK(lw_acquire(&circle.permits.lock, LW_FOREVER) == 0);
+    circle.holding++;
+    while (circle.holding < 2)
+        LW_SIM_CHECK(lw_sleep(lw_in(LW_MS)) == 0);
+    LW_SIM_CHECK(lw_sleep(lw_in(LATER)) == 0);
+    err = lw_acquire(&circle.permits.lock, LW_FOREVER);
+    LW_SIM_CHECK(err == 0 || err == -EDEADLK);
+    if (err == 0)
+        LW_SIM_CHECK(lw_release(&circle.permits.lock) == 0);
+    return lw_release(&circle.permits.lock);
+}
+
+static int find_next_soon(void *arg)
+{
+    lw_fn *next = have_child_close_next;
+    lw_task others[2];
+
+    (void)arg;
+    begin(let_next_wait);
+    circle.next = (lw_mutex)LW_MUTEX_INIT("next");
+    circle.permits = (lw_bounded_semaphore)LW_BOUNDED_SEMAPHORE_INIT("permits", 2);
+    circle.root = start(hold_next, &next);
+    for (int i = 0; i < 2; i++)
+        others[i] = start(want_both, NULL);
+    while (circle.told < 2) {
+        be_busy_for(0);
+        LW_SIM_CHECK(circle.closed == 0 || circle.told == 2 || lw_now() - circle.closed < SOON);
+    }
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(end_of(others[i]) == 0);
+    return end_of(circle.root);
+}
+
+Test(knots, one_that_is_made_during_a_look_is_seen)
+{
+    sim_some(find_next_soon, NULL, 4);
 }
