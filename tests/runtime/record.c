@@ -228,6 +228,12 @@ enum { THREADS = 3, HELD = 300 };
 
 static uint8_t *owners; /* by slot: how many hold it */
 
+/* Who looks at all waits sees a record from its begin until it is given back. */
+static bool is_seen(const struct lw_record *record)
+{
+    return lw_load_rlx(&lw_cold_used[lw_record_slot(record) / LW_COLD_PAGE]) != 0;
+}
+
 static void *churn(void *arg)
 {
     struct lw_record_cache cache = {0};
@@ -244,9 +250,11 @@ static void *churn(void *arg)
             cr_assert_eq(lw_add_acq_rel(&owners[lw_record_slot(held[k])], 1), 0,
                          "a record is in two hands");
             cr_assert_eq((uint32_t)held[k]->ctl, 0, "not as new");
+            lw_record_begin(held[k]);
             ids[k] = live(held[k]);
         } else {
             cr_assert(is_valid(ids[k]));
+            cr_assert(is_seen(held[k]));
             (void)lw_sub_acq_rel(&owners[lw_record_slot(held[k])], 1);
             lw_record_give(&cache, held[k]);
             cr_assert_not(is_valid(ids[k]));
@@ -300,6 +308,8 @@ static void *take_and_drain(void *arg)
         cr_assert_not_null(record);
         cr_assert_eq(lw_add_acq_rel(&owners[lw_record_slot(record)], 1), 0,
                      "a record is in two hands");
+        lw_record_begin(record);
+        cr_assert(is_seen(record));
         (void)lw_sub_acq_rel(&owners[lw_record_slot(record)], 1);
         lw_record_give(&cache, record);
         lw_record_drain(&cache);

@@ -69,7 +69,10 @@ static void *take_records(void *arg)
 
         LW_SIM_CHECK(record != NULL);
         own(lw_record_slot(record));
+        lw_record_begin(record);
         lw_sim_point();
+        /* Until it is given back: else who looks at all waits would pass it by. */
+        LW_SIM_CHECK(lw_load_sc(&lw_cold_used[lw_record_slot(record) / LW_COLD_PAGE]) != 0);
         disown(lw_record_slot(record));
         lw_record_give(&cache, record);
         lw_record_drain(&cache);
