@@ -62,7 +62,7 @@ static void end_one(int threads)
         cr_assert_eq(join_status(tasks[i]), 0);
     if (threads != 0)
         cr_assert_eq(pthread_join(thread, NULL), 0);
-    AWAIT(__atomic_load_n(&told_of[0].last, __ATOMIC_ACQUIRE) == 8);
+    AWAIT(last_level(0) == 8);
     cr_assert_eq(heard.victim < heard.members, true);
     cr_assert_eq((results[0] == -ECANCELED) + (results[1] == -ECANCELED), 1);
     cr_assert_eq((results[0] == 0) + (results[1] == 0), 1);

@@ -7,12 +7,11 @@
 #include "locksmith/detector.h"
 #include "tests/locksmith/heard.h"
 
-enum { CIRCLES = 6, STEPS = 8 };
+enum { CIRCLES = 6, STEPS = 8, LAST = 1 << 16 };
 
 /* What was told of the circle in which that lock is wanted. */
 static struct told_of {
-    int told;
-    unsigned last; /* the level of the last step; to be waited for: all else is written then */
+    unsigned told; /* how often, and LAST * the level of the last step; written last */
     bool unforceable;
     lw_verdict verdict;
     size_t steps;
@@ -43,6 +42,7 @@ static inline void keep_steps(const lw_report *report, void *arg)
 {
     int index = circle_of(report);
     struct told_of *to = &told_of[index < 0 ? 0 : index];
+    unsigned last;
 
     if (index < 0 || report->verdict == LW_VERDICT_TIMED_DEADLOCK)
         return;
@@ -56,14 +56,19 @@ static inline void keep_steps(const lw_report *report, void *arg)
         to->outcomes[i] = report->steps[i].outcome;
     }
     keep_report(report, arg);
-    (void)__atomic_add_fetch(&to->told, 1, __ATOMIC_RELEASE);
-    if (report->step_count != 0)
-        __atomic_store_n(&to->last, report->steps[report->step_count - 1].level, __ATOMIC_RELEASE);
+    last = report->step_count == 0 ? 0 : report->steps[report->step_count - 1].level;
+    /* In one word: who waits for either may forget it all at once. */
+    __atomic_store_n(&to->told, (to->told + 1) % LAST + last * LAST, __ATOMIC_RELEASE);
 }
 
 static inline int told_times(int index)
 {
-    return __atomic_load_n(&told_of[index].told, __ATOMIC_ACQUIRE);
+    return (int)(__atomic_load_n(&told_of[index].told, __ATOMIC_ACQUIRE) % LAST);
+}
+
+static inline unsigned last_level(int index)
+{
+    return __atomic_load_n(&told_of[index].told, __ATOMIC_ACQUIRE) / LAST;
 }
 
 static inline void allow(uint32_t levels, lw_nsec grace)
