@@ -98,6 +98,15 @@ void sim_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least)
     sim_settings->workers = 0;
 }
 
+void sim_plain_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least)
+{
+    struct plain plain = {test, arg};
+
+    sim_settings->plain = true;
+    sim_every(play_plain, &plain, preemptions, at_least);
+    sim_settings->plain = false;
+}
+
 void sim_alone(lw_fn *test, void *arg, uint64_t schedules)
 {
     lw_sim_options options = {.schedules = schedules};

@@ -36,6 +36,7 @@ int sim_plain_once(lw_fn *test, void *arg);
 /* In every schedule with at most that many preemptions of the test, with one worker and, if it is
  * one preemption, with two; of which there must be at least that many.  The count is printed. */
 void sim_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least);
+void sim_plain_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least);
 
 /* The last of so many schedules is the same when its seed is run alone: nothing gets from a
  * schedule into those after it. */

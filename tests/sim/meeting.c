@@ -14,7 +14,7 @@
 
 TestSuite(meeting, .init = watchdog);
 
-enum { THREADS = 3, ROUNDS = 4, OWNERS = 1024, STACKS = 12, PIPES = 6, LOOKS = 20 };
+enum { THREADS = 3, ROUNDS = 4, OWNERS = 1024, STACKS = 12, PIPES = 6, LOOKS = 20, CHUNK = 128 };
 
 static struct {
     uint8_t owners[OWNERS];
@@ -25,6 +25,7 @@ static struct {
     int pipes[PIPES][2], listener;
     int runs;
     bool done;
+    int trimmed;
 } it;
 
 static void set_up(void)
@@ -59,6 +60,11 @@ static void meet(thread_fn *one, unsigned many, thread_fn *other)
 
 /* ---- records */
 
+static bool is_marked(const struct lw_record *record)
+{
+    return lw_load_sc(&lw_cold_used[lw_record_slot(record) / LW_COLD_PAGE]) != 0;
+}
+
 static void *take_records(void *arg)
 {
     struct lw_record_cache cache = {0};
@@ -72,7 +78,7 @@ static void *take_records(void *arg)
         lw_record_begin(record);
         lw_sim_point();
         /* Until it is given back: else who looks at all waits would pass it by. */
-        LW_SIM_CHECK(lw_load_sc(&lw_cold_used[lw_record_slot(record) / LW_COLD_PAGE]) != 0);
+        LW_SIM_CHECK(is_marked(record));
         disown(lw_record_slot(record));
         lw_record_give(&cache, record);
         lw_record_drain(&cache);
@@ -89,11 +95,10 @@ static void *trim_records(void *arg)
 }
 
 /* All that there were are still there, each once. */
-static void count_records(void)
+static void take_all(uint32_t used)
 {
     struct lw_record_cache cache = {0};
     struct lw_record *taken = NULL, *next;
-    uint32_t used = lw_records_used();
 
     for (uint32_t i = 0; i < used; i++) {
         struct lw_record *record = lw_record_take(&cache);
@@ -110,6 +115,11 @@ static void count_records(void)
         lw_record_put(&cache, taken);
     }
     lw_record_drain(&cache);
+}
+
+static void count_records(void)
+{
+    take_all(lw_records_used());
 }
 
 static int share_records(void *arg)
@@ -148,6 +158,47 @@ static int trim_at_once(void *arg)
 Test(meeting, of_those_who_trim)
 {
     sim_plain(trim_at_once, NULL);
+}
+
+static void *trim_once(void *arg)
+{
+    (void)lw_record_trim();
+    lw_store_rel(&it.trimmed, 1);
+    return arg;
+}
+
+/* What it took of a chunk just emptied is not touched by who has emptied it. */
+static void *take_one(void *arg)
+{
+    struct lw_record_cache cache = {0};
+    struct lw_record *record = lw_record_take(&cache);
+
+    LW_SIM_CHECK(record != NULL);
+    lw_record_begin(record);
+    LW_AWAIT(lw_load_acq(&it.trimmed) != 0);
+    LW_SIM_CHECK(is_marked(record));
+    LW_SIM_CHECK(lw_load_rlx(&lw_record_cold(record)->id) == lw_record_id(record));
+    lw_record_give(&cache, record);
+    lw_record_drain(&cache);
+    return arg;
+}
+
+/* All are idle. */
+static int trim_a_chunk(void *arg)
+{
+    (void)arg;
+    set_up();
+    LW_SIM_CHECK(lw_records_init() == 0);
+    take_all(CHUNK);
+    memset(it.owners, 0, sizeof it.owners);
+    meet(take_one, 1, trim_once);
+    count_records();
+    return 0;
+}
+
+Test(meeting, of_one_who_trims_and_one_who_takes_it)
+{
+    sim_plain_every(trim_a_chunk, NULL, 1, 100);
 }
 
 /* ---- records of plain threads */
