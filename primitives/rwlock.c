@@ -255,27 +255,66 @@ static bool write_locked(const lw_lock *lock)
 
 /* ---- read */
 
+enum { PAUSES = 16 };
+
+/* How the lock is without the caller, and with, as it was the last time: of a lock that many read
+ * somebody else is nearly always inside, and while one core has the line nobody comes or goes.  A
+ * load would wait for the locked operation before it, and ask twice for a line that others have.
+ * Of a thread that has guessed nothing yet both are 0: the lock is free. */
+LW_INLINE uint64_t guessed_without(const struct lw_thread *thread)
+{
+    return lw_load_rlx(&thread->read[0]) ^ LW_RW_FREE;
+}
+
+LW_INLINE uint64_t guessed_with(const struct lw_thread *thread)
+{
+    return lw_load_rlx(&thread->read[1]) ^ (LW_RW_READ | LW_RW_READER);
+}
+
+/* Free or read, neither inconsistent nor dead, and without the guard. */
+LW_INLINE bool may_be_joined(uint64_t word)
+{
+    return ((word & ~LW_RW_BARGING) == LW_RW_FREE ||
+            (word & LW_LOCK_FLAGS & ~LW_RW_BARGING) == LW_RW_READ) &&
+           lw_rw_needs_no_guard(word);
+}
+
+/* What is no such word would be joined by the next reader all the same.  No lock that is read is
+ * inconsistent or dead. */
+LW_INLINE void guess_next(struct lw_thread *thread, uint64_t without)
+{
+    lw_debug_check(may_be_joined(without));
+    lw_store_rlx(&thread->read[0], without ^ LW_RW_FREE);
+    lw_store_rlx(&thread->read[1], lw_rw_with_reader(without) ^ (LW_RW_READ | LW_RW_READER));
+}
+
+/* Another core has the line, and comes and goes with it: for some hundred nanoseconds it may.  That
+ * is less than half as dear as to take the line from each other for every operation. */
+static LW_NOINLINE void stand_back(void)
+{
+    for (int i = 0; i < PAUSES; i++)
+        lw_pause();
+}
+
 /* Without the guard: one reader more.  seen: what the word was a moment ago. */
 static LW_NOINLINE bool join_readers(lw_lock *write, uint64_t seen)
 {
-    while (((seen & ~LW_RW_BARGING) == LW_RW_FREE ||
-            (seen & LW_LOCK_FLAGS & ~LW_RW_BARGING) == LW_RW_READ) &&
-           lw_rw_needs_no_guard(seen)) {
-        if (!lw_cas_acq_rel(&write->_word._value, &seen, lw_rw_with_reader(seen))) /* [L1] */
+    while (may_be_joined(seen)) {
+        if (!lw_cas_acq_rel(&write->_word._value, &seen, lw_rw_with_reader(seen))) { /* [L1] */
+            stand_back();
             continue;
-        lw_owner_guess(lw_thread_self(), seen & LW_RW_BARGING);
+        }
+        guess_next(lw_thread_self(), seen);
         return true;
     }
     return false;
 }
 
-/* That it is free is a guess at first: a load would wait for the locked operation before it, and
- * ask twice for a line that other readers have. */
-LW_INLINE bool join_as_guessed(lw_lock *write, uint64_t owner_and_flags)
+LW_INLINE bool join_as_guessed(struct lw_thread *thread, lw_lock *write)
 {
-    uint64_t seen = guessed(owner_and_flags);
+    uint64_t seen = guessed_without(thread);
 
-    return lw_cas_acq_rel(&write->_word._value, &seen, lw_rw_first_reader(seen)) || /* [L1] */
+    return lw_cas_acq_rel(&write->_word._value, &seen, guessed_with(thread)) || /* [L1] */
            join_readers(write, seen);
 }
 
@@ -293,7 +332,7 @@ static int read_slow(lw_rwlock *rw, struct lw_record *me, lw_nsec deadline, cons
     err = lw_hold_reserve_units(cold, 1);
     if (err < 0 && lw_load_rlx(&cold->shields) == 0)
         return err;
-    err = join_as_guessed(&rw->write, 0) ? 0 : contend(rw, &call);
+    err = join_as_guessed(lw_thread_self(), &rw->write) ? 0 : contend(rw, &call);
     if (err == 0)
         return lw_hold_push_as(cold, &rw->write, LW_HOLD_SHARED, site);
     lw_hold_unreserve(cold);
@@ -315,42 +354,40 @@ static int read_acquire_at(lw_lock *lock, lw_nsec deadline, const void *site)
 {
     struct lw_thread *thread = lw_thread_self();
     lw_rwlock *rw = lw_rw_of_read(lock);
-    uint64_t mine;
 
-    if (lw_unlikely(thread == NULL || (mine = lw_load_rlx(&thread->owner)) == 0 ||
+    if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
                     lw_load_rlx(&thread->budget) <= 1 ||
                     !lw_hold_has_room(lw_load_rlx(&thread->cold))))
         return read_entering(rw, deadline, site);
     (void)lw_thread_spend(thread, deadline != LW_NOW);
-    if (lw_unlikely(!join_as_guessed(&rw->write, mine)))
+    if (lw_unlikely(!join_as_guessed(thread, &rw->write)))
         return read_slow(rw, lw_load_rlx(&thread->current), deadline, site);
     return lw_hold_push_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED, site);
 }
 
 static LW_NOINLINE int leave_slow(lw_rwlock *rw, uint64_t seen)
 {
-    while (lw_rw_needs_no_guard(seen))
-        if (lw_cas_acq_rel(&rw->write._word._value, &seen, lw_rw_without(seen))) /* [L1] */
-            return 0;
+    while (lw_rw_needs_no_guard(seen)) {
+        uint64_t without = lw_rw_without(seen);
+
+        if (!lw_cas_acq_rel(&rw->write._word._value, &seen, without)) { /* [L1] */
+            stand_back();
+            continue;
+        }
+        if (lw_thread_self() != NULL) /* else it is for one that has ended */
+            guess_next(lw_thread_self(), without);
+        return 0;
+    }
     seen = lw_rw_take_guard(rw);
     lw_rw_settle(rw, lw_rw_without(seen),
                  rw->flags == LW_RWLOCK_PREFER_READERS ? LW_RW_TO_READ : LW_RW_TO_WRITE);
     return 0;
 }
 
-/* The caller's hold is gone.  That it was the only one is a guess, too. */
-LW_INLINE int leave_readers(lw_rwlock *rw, uint64_t owner_and_flags)
-{
-    uint64_t free = guessed(owner_and_flags), seen = lw_rw_first_reader(free);
-
-    if (lw_unlikely(!lw_cas_acq_rel(&rw->write._word._value, &seen, free))) /* [L1] */
-        return leave_slow(rw, seen);
-    return 0;
-}
-
+/* The caller's hold is gone. */
 int lw_rw_leave_readers(lw_rwlock *rw)
 {
-    return leave_readers(rw, 0);
+    return leave_slow(rw, lw_load_rlx(&rw->write._word._value));
 }
 
 static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
@@ -362,18 +399,23 @@ static LW_NOINLINE int read_release_slow(lw_rwlock *rw)
         return -EINVAL;
     if (me == NULL || !lw_rw_is_read(word) || !lw_hold_remove(lw_record_cold(me), &rw->write))
         return -EPERM;
-    return leave_readers(rw, 0);
+    return lw_rw_leave_readers(rw);
 }
 
 static int read_release(lw_lock *lock)
 {
     struct lw_thread *thread = lw_thread_self();
     lw_rwlock *rw = lw_rw_of_read(lock);
+    uint64_t seen;
 
     if (lw_unlikely(thread == NULL || lw_load_rlx(&thread->owner) == 0 ||
                     !lw_hold_pop_as(lw_load_rlx(&thread->cold), &rw->write, LW_HOLD_SHARED)))
         return read_release_slow(rw);
-    return leave_readers(rw, lw_load_rlx(&thread->owner));
+    seen = guessed_with(thread);
+    if (lw_unlikely(
+            !lw_cas_acq_rel(&rw->write._word._value, &seen, guessed_without(thread)))) /* [L1] */
+        return leave_slow(rw, seen);
+    return 0;
 }
 
 bool lw_rw_reads(const lw_rwlock *rw)

@@ -21,6 +21,7 @@ struct lw_thread {
      * of the flags, those that a mutex had which it took last (mutex.c). */
     uint64_t owner;
     struct lw_cold *cold;      /* of `current`, once owner is set */
+    uint64_t read[2];          /* how a rwlock is found when it is read, and left (rwlock.c) */
     void *idle_sp;             /* of the worker's own pthread stack, while a task runs */
     void *idle_fiber;          /* sanitizers: the context of the idle stack (TSan: fiber.h) */
     const void *idle_bottom;
