@@ -201,10 +201,11 @@ static int play(void *arg)
     while (it.extra == TRANSFERS && it.done < TASKS) {
         release_what_is_handed_over();
         lw_yield();
-        sim_weak_flush_all();
     }
-    if (it.extra == TRANSFERS)
+    if (it.extra == TRANSFERS) {
+        sim_weak_flush_all(); /* who has handed it over has done so before it.done */
         release_what_is_handed_over();
+    }
     return 0;
 }
 
