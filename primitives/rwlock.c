@@ -49,12 +49,14 @@ static void push_back(lw_rwlock *rw, const struct lw_rw_call *call, struct lw_no
         lw_queue_push_front(queue, upgrader);
 }
 
-static void queue_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
+static void queue_for_it(lw_rwlock *rw, struct lw_rw_call *call)
 {
     struct lw_cold *cold = lw_record_cold(call->me);
     bool reads = call->face == LW_RW_TO_READ;
 
     lw_rw_begin(rw, reads ? LW_WAIT_SHARED : LW_WAIT_LOCK, call);
+    if (call->since == 0) /* not earlier: most need not queue */
+        call->since = lw_rw_moment();
     lw_store_rlx(&cold->ticket, call->since);
     if (call->back || lw_goes_first(call->me))
         push_back(rw, call, &cold->node);
@@ -66,7 +68,7 @@ static void queue_for_it(lw_rwlock *rw, const struct lw_rw_call *call)
 }
 
 /* Take it, or fail, or queue for it: one guard section. */
-static int try_under_guard(lw_rwlock *rw, const struct lw_rw_call *call)
+static int try_under_guard(lw_rwlock *rw, struct lw_rw_call *call)
 {
     uint64_t word = lw_rw_take_guard(rw);
     int err;
@@ -116,7 +118,6 @@ static int contend(lw_rwlock *rw, struct lw_rw_call *call)
 
     if ((lw_load_rlx(&rw->write._word._value) & LW_LOCK_FACES) == 0) /* zeroed */
         return -EINVAL;
-    call->since = lw_rw_moment();
     do {
         err = try_under_guard(rw, call);
         if (err == LW_RW_QUEUE_FOR_IT)
