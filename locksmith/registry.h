@@ -50,7 +50,7 @@ enum lw_registry_look {
 /* How many slots there may be something in; it only grows. */
 LW_INLINE uint32_t lw_registry_slots(void)
 {
-    return lw_records_used();
+    return lw_load_sc(&lw_slots_used); /* [R2]; [S7] of sweep.c */
 }
 
 /* Look at one slot.  Anyone.  Never waits, and takes as long as it takes to copy a record. */

@@ -34,7 +34,10 @@
  * [S5] a thread's wait ends in vain; vain += 1; load hides  <->  hides = 1; load vain, which is not
  *      what it was before the waits were looked at; all seq_cst.
  * [S6] a knot's wait; knots = 1, always  ->  a look that takes this back sees the wait: all swaps,
- *      so that each goes on where the one before it was. */
+ *      so that each goes on where the one before it was.
+ * [S7] who begins a wait:  its slot is there, its page is used (once), wait word; load whether
+ *      somebody waits for what it has  <->  who is to look, since he has closed a circle:  queued
+ *      for that, wait word; look at all slots, pages and waits; all seq_cst: here is no fence. */
 #include "locksmith/ages.h"
 #include "locksmith/graph.h"
 #include "primitives/lock.h"
@@ -96,7 +99,7 @@ struct look {
 LW_INLINE bool waits(const struct lw_cold *cold, uint32_t now_ms, uint64_t *wait, unsigned *kind,
                      uint32_t *age)
 {
-    *wait = lw_load_acq(&cold->wait); /* [G1] [S1] */
+    *wait = lw_load_sc(&cold->wait); /* [G1] [S1] [S7] */
     if ((*wait & LW_PHASE_MASK) != LW_PHASE_WAITING)
         return false;
     *kind = lw_load_rlx(&cold->kind);
@@ -149,7 +152,7 @@ static void look_at_page(struct look *look, uint32_t first, uint32_t slots)
 
 static bool is_used(uint32_t slot)
 {
-    return lw_load_rlx(&lw_cold_used[slot / LW_COLD_PAGE]) != 0; /* [S1] */
+    return lw_load_sc(&lw_cold_used[slot / LW_COLD_PAGE]) != 0; /* [S1] [S7] */
 }
 
 static void look_at_ages(struct look *look)

@@ -103,8 +103,8 @@ static bool open_chunk(void)
         lw_leak_root(hot, hot_size);
         lw_leak_root(cold, cold_size);
         depot.chunks_used++;
-        lw_store_rel(&lw_slots_used,
-                     depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
+        lw_store_sc(&lw_slots_used,
+                    depot.chunks_used * CHUNK_SLOTS); /* [R2] committed before it is looked at */
     }
     depot.chunk = number;
     depot.carved = 0;

@@ -247,14 +247,15 @@ LW_INLINE uint32_t lw_id_generation(uint64_t id)
 }
 
 /* The first that a task does when it runs at last, and a guest: its cold record says whose it is.
- * It is seen by who looks at all waits, for it comes before the wait: [S1] of locksmith/sweep.c. */
+ * It is seen by who looks at all waits, for it comes before the wait: [S1] and [S7] of
+ * locksmith/sweep.c. */
 LW_INLINE void lw_record_begin(struct lw_record *record)
 {
     uint8_t *used = &lw_cold_used[lw_record_slot(record) / LW_COLD_PAGE];
 
     lw_store_rlx(&lw_record_cold(record)->id, lw_record_id(record));
-    if (lw_unlikely(lw_load_rlx(used) == 0)) /* or workers take that line from each other */
-        lw_store_rlx(used, 1);
+    if (lw_unlikely(lw_load_sc(used) == 0)) /* or workers take that line from each other */
+        lw_store_sc(used, 1);
 }
 
 LW_INLINE bool lw_record_is_guest(const struct lw_record *record)
