@@ -23,8 +23,8 @@
  * - If somebody in it waits for what another holds, follow the circle from that one: the first who
  *   waits for an end, behind nobody but such as wait for locks, holds something.
  * - Else all of them wait for ends.  By joins alone: join.c.  Else there is a child or a helper in
- *   it; and from it one gets to its own children and helpers, and theirs, until one of these waits
- *   for a task or for a group that is not its own, or the circle would never close.
+ *   it.  Let it not be a knot: then it waits for a call, or ends a group, and whom it waits for
+ *   began after it had, and is a child or a helper, too.  All of them cannot be so.
  *
  * [W1] [J2] wait word, or the peer word of the target, by compare-and-swap; owners, peers and wait
  *      words of others: all seq_cst. */
@@ -107,7 +107,7 @@ static bool is_child(const struct lw_record *record)
     return (lw_load_rlx(&record->place) & LW_PLACE_CHILD) != 0;
 }
 
-/* The end of a scope waits for a group of its own, and is none. */
+/* The usual end of a scope is none: it waits for those who came after. */
 bool lw_is_knot(const struct lw_record *record)
 {
     const struct lw_cold *cold = lw_record_cold(record);
@@ -116,7 +116,7 @@ bool lw_is_knot(const struct lw_record *record)
     if (lw_has_any(record))
         return true;
     if (kind != LW_WAIT_JOIN &&
-        (kind != LW_WAIT_GROUP || lw_load_rlx(&cold->mode) != LW_GROUP_WAIT_MAY_FAIL))
+        (kind != LW_WAIT_GROUP || lw_load_rlx(&cold->mode) == LW_GROUP_ENDS_OWN))
         return false;
     return is_child(record);
 }

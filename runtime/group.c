@@ -18,6 +18,8 @@
  * differs, cancelled (TEARDOWN).
  *
  * The waiters' queue is _reserved[0]; the members' list _children, linked through line 4 of cold.
+ * _reserved[1] is who spawned a child last while there was none: those that are there now are
+ * younger than that one.
  *
  * [G2] what a child did  ->  the waiter: running - 1 (release) by all, which are one release
  *      sequence; the last one's acquire; its wake.
@@ -42,6 +44,11 @@ static uint64_t *word_of(struct lw_group *group)
 static void **waiters_of(struct lw_group *group)
 {
     return (void **)(void *)&group->_reserved[0];
+}
+
+static uint64_t *elder_of(struct lw_group *group)
+{
+    return &group->_reserved[1];
 }
 
 static int32_t running(uint64_t word)
@@ -188,12 +195,23 @@ static bool is_child_here(const struct lw_group *group)
            lw_load_rlx(&me->group) == group;
 }
 
+/* Of one that has no children yet. */
+static void note_elder(struct lw_group *group)
+{
+    const struct lw_record *me = lw_current();
+
+    lw_store_rlx(elder_of(group), me != NULL ? lw_record_id(me) : 0);
+}
+
 int lw_group_spawn(lw_group *group, lw_fn *fn, void *arg, const lw_task_options *options)
 {
     uint64_t word = lw_add_rlx(word_of(group), ONE);
     uint16_t at = (uint16_t)(epoch(word) - ((word & TEARDOWN) != 0));
-    int err = lw_task_spawn_child(fn, arg, options, __builtin_return_address(0), group, at);
+    int err;
 
+    if (running(word) == 0 && (word & WAITED) == 0)
+        note_elder(group);
+    err = lw_task_spawn_child(fn, arg, options, __builtin_return_address(0), group, at);
     if (err < 0)
         lw_group_child_left(group);
     return err;
@@ -244,6 +262,18 @@ static void leave_queue(struct lw_group *group, struct lw_record *me)
 /* The end of a group goes on waiting whatever happens. */
 enum how { MAY_FAIL, ENDS, ENDS_SHIELDED };
 
+/* A task that ends a group all of whose children are younger waits for none that was there before
+ * it: so no circle is closed by such waits alone.  (A helper is there before the call that it
+ * does.)  If another has spawned the first one meanwhile, it is so all the same. */
+static enum lw_group_wait mode_of(struct lw_group *group, const struct lw_record *me, enum how how)
+{
+    if (how == MAY_FAIL)
+        return LW_GROUP_WAIT_MAY_FAIL;
+    if (!lw_record_is_guest(me) && lw_load_rlx(elder_of(group)) == lw_record_id(me))
+        return LW_GROUP_ENDS_OWN;
+    return LW_GROUP_ENDS_OTHER;
+}
+
 static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec deadline,
                       const void *site, enum how how)
 {
@@ -255,7 +285,7 @@ static int wait_group(struct lw_group *group, struct lw_record *me, lw_nsec dead
         return 0;
     if (deadline == LW_NOW)
         return -ETIMEDOUT;
-    lw_store_rlx(&lw_record_cold(me)->mode, how == MAY_FAIL ? LW_GROUP_WAIT_MAY_FAIL : 0);
+    lw_store_rlx(&lw_record_cold(me)->mode, mode_of(group, me, how));
     (void)lw_guard_take(word_of(group), GUARD);
     waits = join_queue(group, me, deadline, site, shielded);
     lw_guard_drop(word_of(group), GUARD);

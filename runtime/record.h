@@ -137,8 +137,9 @@ enum lw_wait_kind {
     LW_WAIT_KINDS,
 };
 
-/* `mode` of a wait for a group: what ends it early is told to the caller. */
-enum { LW_GROUP_WAIT_MAY_FAIL = 1 };
+/* `mode` of a wait for a group: MAY_FAIL: what ends it early is told to the caller; OWN: all that
+ * it waits for began after the caller had (group.c). */
+enum lw_group_wait { LW_GROUP_ENDS_OWN, LW_GROUP_WAIT_MAY_FAIL, LW_GROUP_ENDS_OTHER };
 
 struct lw_cold {
     /* line 1: the wait, as others see it */

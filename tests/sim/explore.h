@@ -29,14 +29,15 @@ void sim_all(lw_fn *test, void *arg);
 void sim_some(lw_fn *test, void *arg, unsigned fewer);
 
 /* The same on a plain thread that has no runtime, and at its end no stack and no record may be lost
- * (lost.h); and there in one schedule only: the verdict. */
+ * (lost.h); there in every schedule with at most that many preemptions; and in one only: the
+ * verdict. */
 void sim_plain(lw_fn *test, void *arg);
+void sim_plain_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least);
 int sim_plain_once(lw_fn *test, void *arg);
 
 /* In every schedule with at most that many preemptions of the test, with one worker and, if it is
  * one preemption, with two; of which there must be at least that many.  The count is printed. */
 void sim_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least);
-void sim_plain_every(lw_fn *test, void *arg, unsigned preemptions, uint64_t at_least);
 
 /* The last of so many schedules is the same when its seed is run alone: nothing gets from a
  * schedule into those after it. */

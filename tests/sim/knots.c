@@ -151,6 +151,64 @@ static int let_child_join_first(void *arg)
     return 0;
 }
 
+/* ---- groups of others */
+
+static lw_group groups[2];
+
+static void wait_for_other(lw_group *group)
+{
+    int err = lw_group_wait(group, LW_FOREVER);
+
+    LW_SIM_CHECK(err == 0 || err == -EDEADLK || err == -ECANCELED);
+}
+
+static int wait_for_second(void *arg)
+{
+    (void)arg;
+    wait_for_other(&groups[1]);
+    return 0;
+}
+
+static int close_and_wait_for_first(void *arg)
+{
+    (void)arg;
+    before_close();
+    wait_for_other(&groups[0]);
+    return 0;
+}
+
+static int have_helper_wait_for_first(void *arg)
+{
+    (void)arg;
+    LW_SIM_CHECK(lw_blocking(close_and_wait_for_first, NULL, NULL, LW_FOREVER) == 0);
+    return 0;
+}
+
+static void open_groups(void)
+{
+    for (int i = 0; i < 2; i++)
+        groups[i] = (lw_group)LW_GROUP_INIT(0);
+}
+
+static int have_two_wait(void *arg)
+{
+    (void)arg;
+    open_groups();
+    LW_SIM_CHECK(lw_group_spawn(&groups[0], wait_for_second, NULL, NULL) == 0);
+    LW_SIM_CHECK(lw_group_spawn(&groups[1], close_and_wait_for_first, NULL, NULL) == 0);
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(lw_group_end(&groups[i], 0) == 0);
+    return 0;
+}
+
+static int have_helper_wait(void *arg)
+{
+    (void)arg;
+    open_groups();
+    LW_SIM_CHECK(lw_group_spawn(&groups[0], have_helper_wait_for_first, NULL, NULL) == 0);
+    return lw_group_end(&groups[0], 0);
+}
+
 /* ---- who has it meanwhile */
 
 static bool reads;
@@ -329,6 +387,16 @@ Test(knots, a_circle_of_a_helper_that_joins_is_found_soon)
 Test(knots, a_circle_that_a_parent_closes_is_found_soon)
 {
     explore_without(let_child_join_first);
+}
+
+Test(knots, a_circle_of_two_who_wait_for_each_others_group_is_found_soon)
+{
+    explore_without(have_two_wait);
+}
+
+Test(knots, a_circle_of_a_helper_that_waits_for_its_callers_group_is_found_soon)
+{
+    explore_without(have_helper_wait);
 }
 
 /* ---- a knot that is made while a look goes on: here, while it tells of another circle */

@@ -2,6 +2,8 @@
 /* lw_rwlock in many schedules: readers share and writers do not, each wait ends in one way, nobody
  * is forgotten, turns are kept, and the memory may go with the last user.  Each law in each
  * mode. */
+#include <pthread.h>
+
 #include "tests/sim/explore.h"
 
 TestSuite(rwlock, .init = watchdog);
@@ -463,4 +465,44 @@ static int lose_one(void *arg)
 Test(rwlock, all_hear_that_a_writer_has_ended)
 {
     all_modes(lose_one);
+}
+
+/* ---- who leaves waits for nobody who stays */
+
+enum { ONE_IS_IN = 1, TWO_ARE_IN, ONE_HAS_LEFT };
+
+/* Whoever comes second makes the guess of the first one wrong, and whoever comes third what that
+ * one saw then, if it comes just then. */
+static void *be_reader(void *arg)
+{
+    int number = (int)(intptr_t)arg;
+
+    LW_AWAIT(lw_load_acq(&it.users) >= number);
+    LW_SIM_CHECK(lw_acquire(&it.rw.read, LW_FOREVER) == 0);
+    if (number < 2)
+        lw_store_rel(&it.users, ONE_IS_IN + number);
+    LW_AWAIT(lw_load_acq(&it.users) >= (number == 0 ? TWO_ARE_IN : ONE_HAS_LEFT));
+    LW_SIM_CHECK(lw_release(&it.rw.read) == 0);
+    if (number == 0)
+        lw_store_rel(&it.users, ONE_HAS_LEFT);
+    return arg;
+}
+
+static int leave_while_others_come(void *mode)
+{
+    pthread_t threads[2];
+
+    set_up(mode);
+    for (intptr_t i = 0; i < 2; i++)
+        LW_SIM_CHECK(pthread_create(&threads[i], NULL, be_reader, (void *)(i + 1)) == 0);
+    (void)be_reader(NULL);
+    for (int i = 0; i < 2; i++)
+        LW_SIM_CHECK(pthread_join(threads[i], NULL) == 0);
+    check_free();
+    return 0;
+}
+
+Test(rwlock, who_leaves_waits_for_nobody_who_stays)
+{
+    sim_plain_every(leave_while_others_come, (void *)&modes[0], 1, 100);
 }
